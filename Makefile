@@ -1,0 +1,13 @@
+# Short names for `python make.py TARGET`. Arguments go in ARGS: make test ARGS="-k unet"
+PYTHON ?= python3
+HERE := $(dir $(lastword $(MAKEFILE_LIST)))
+
+.PHONY: help setup demo test lint format bench
+.NOTPARALLEL:
+
+help setup demo test lint format bench:
+	@$(PYTHON) "$(HERE)make.py" $@ $(ARGS)
+
+# Any other name: make.py answers with the list.
+.DEFAULT:
+	@$(PYTHON) "$(HERE)make.py" $@

@@ -1,0 +1,4 @@
+from ddpm_ref.cli import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,32 @@
+"""The one exception that a user is meant to read."""
+
+import difflib
+from contextlib import contextmanager
+
+
+class UserError(ValueError):
+    """Something the user can put right. The message is one sentence that says what and how.
+
+    The command line prints it without a traceback and exits with code 2. It is a `ValueError`, so
+    that callers of the Python API need to know nothing about it.
+    """
+
+
+@contextmanager
+def readable(what: str):
+    """Within it, a `ValueError` of the library becomes a `UserError` that begins with `what`."""
+    try:
+        yield
+    except UserError:
+        raise
+    except ValueError as error:
+        raise UserError(f"{what}: {error}.") from error
+
+
+def closest_hint(word: str, choices) -> str:
+    """' (did you mean "star"?)' when one of `choices` looks like `word`, else the list of choices."""
+    choices = [str(choice) for choice in choices]
+    close = difflib.get_close_matches(str(word).lower(), choices, n=1)
+    if close:
+        return f'did you mean "{close[0]}"? Known: {", ".join(choices)}'
+    return f"known: {', '.join(choices)}"

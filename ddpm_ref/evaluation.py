@@ -1,0 +1,74 @@
+"""Measuring a model: does a picture that was asked to be a star show a star?"""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from ddpm_ref.judge import Referee, class_accuracy, frechet_distance
+from ddpm_ref.presets import SampleConfig
+from ddpm_ref.runs import Painter
+
+
+def evaluate(
+    painter: Painter,
+    referee: Referee,
+    how: SampleConfig,
+    n: int = 1000,
+    seed: int = 0,
+    advance: Callable[[int], None] | None = None,
+) -> dict:
+    """Draw n pictures of known classes, equally many of each, and let the referee look at them.
+
+    The same noise is drawn twice: without guidance (scale 1) and, when `how` asks for another scale,
+    with it.
+
+    Args:
+        painter: the model.
+        referee: who judges.
+        how: sampler, steps, eta and guidance scale.
+        n: how many pictures, at least 2.
+        seed: of the noise.
+        advance: told after each sampling step how many pictures took it.
+
+    Returns:
+        What `ddpm evaluate --json` writes: n, class_accuracy, worst_class, worst_class_accuracy,
+        class_accuracies, frechet_distance, the same with `_guided` at guidance_scale, then
+        judge_accuracy and judge_n (the judge on held-out real pictures), sampler, steps, seed.
+    """
+    y = torch.arange(n) % len(painter.classes)
+    noise = painter.noise(n, seed)
+    result: dict = {"n": n}
+    plain = painter.draw(y, noise, replace(how, guidance_scale=1.0), seed, advance=advance)
+    result |= _scores(plain, y, referee, painter.classes, "")
+    if how.guidance_scale != 1:
+        guided = painter.draw(y, noise, how, seed, advance=advance)
+        result["guidance_scale"] = how.guidance_scale
+        result |= _scores(guided, y, referee, painter.classes, "_guided")
+    return result | {
+        "judge_accuracy": referee.accuracy,
+        "judge_n": referee.n,
+        "sampler": how.sampler,
+        "steps": painter.config.diffusion.timesteps if how.sampler == "ddpm" else how.steps,
+        "eta": how.eta,
+        "seed": seed,
+    }
+
+
+def _scores(x: Tensor, y: Tensor, referee: Referee, classes: tuple[str, ...], suffix: str) -> dict:
+    features, guessed = referee.judge.look_at(x)
+    accuracy, each = class_accuracy(guessed, y, len(classes))
+    asked = {
+        name: share for name, share in zip(classes, each, strict=True) if share == share
+    }  # no NaN
+    worst = min(asked, key=asked.get)
+    scores = {
+        "class_accuracy": accuracy,
+        "worst_class": worst,
+        "worst_class_accuracy": asked[worst],
+        "class_accuracies": asked,
+        "frechet_distance": frechet_distance(features, referee.features),
+        "frechet_n": [len(features), referee.n],
+    }
+    return {name + suffix: value for name, value in scores.items()}

@@ -1,0 +1,132 @@
+"""One HTML file that tells the story of a run: nothing to install, nothing to fetch, easy to send."""
+
+import base64
+import io
+import json
+from html import escape
+from pathlib import Path
+
+from PIL import Image
+
+from ddpm_ref.pictures import curves, encode, grid, stack, zoom_for
+from ddpm_ref.runs import Painter, Run, steps_of, with_sampling
+from ddpm_ref.training import write_atomically
+
+STYLE = """
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem;
+       color: #222; background: #fff; }
+h1, h2 { line-height: 1.2; } h2 { margin-top: 2.5rem; }
+img { max-width: 100%; height: auto; image-rendering: pixelated; }
+img.curves { image-rendering: auto; }
+table { border-collapse: collapse; } th, td { padding: .25rem .9rem; text-align: right; }
+th:first-child, td:first-child { text-align: left; padding-left: 0; }
+tr { border-bottom: 1px solid #ddd; } .wide { overflow-x: auto; }
+pre { background: #f4f4f4; padding: 1rem; overflow-x: auto; }
+"""
+
+
+def progression(run: Run) -> Image.Image | None:
+    """The same noise over the epochs: one row an epoch, at most twelve, evenly chosen."""
+    files = sorted((run.folder / "samples").glob("epoch-*.png"))
+    if not files:
+        return None
+    count = min(12, len(files))
+    chosen = [files[round(k * (len(files) - 1) / max(1, count - 1))] for k in range(count)]
+    pictures = []
+    for file in chosen:
+        with Image.open(file) as picture:
+            zoom = zoom_for(run.about()["config"]["model"]["image_size"], 48)
+            large = (picture.width * zoom, picture.height * zoom)
+            pictures.append(picture.convert("RGB").resize(large, Image.Resampling.NEAREST))
+    return stack(pictures, [f"epoch {int(file.stem.split('-')[1])}" for file in chosen])
+
+
+def write_report(run: Run, painter: Painter, path: Path) -> None:
+    """Collect what a run has: recipe, curves, pictures, progression, scores."""
+    about, metrics = run.about(), run.metrics()
+    parts = [
+        f"<h1>{escape(run.folder.name)}</h1>",
+        f"<p><code>{escape(about['command'])}</code></p>",
+    ]
+    if metrics:
+        last = metrics[-1]
+        parts.append(
+            f"<p>{last['images_seen']:,.0f} images seen in {last['epoch']:.0f} epochs and "
+            f"{last['seconds']:,.0f} seconds; validation loss {last['val_loss']:.4f}.</p>"
+        )
+    if evaluation := run.evaluation():
+        parts += ["<h2>Scores</h2>", _scores(evaluation)]
+    parts += ["<h2>Samples</h2>", *_samples(run, painter)]
+    if (picture := progression(run)) is not None:
+        parts += [
+            "<h2>Progress</h2>",
+            "<p>The same noise, drawn after each of these epochs, without guidance.</p>",
+            _image(encode(picture), "One row an epoch, one column a class"),
+        ]
+    if metrics:
+        parts += [
+            "<h2>Loss</h2>",
+            "<p>A poor signal on its own: small timesteps rule the mean, large ones the shapes.</p>",
+            _image(curves(metrics), "Training and validation loss over images seen", "curves"),
+        ]
+    recipe = escape(json.dumps(about["config"], indent=2))
+    parts += ["<h2>Recipe</h2>", f"<pre>{recipe}</pre>"]
+    page = (
+        f'<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n'
+        f'<meta name="viewport" content="width=device-width">\n'
+        f"<title>{escape(run.folder.name)} – a DDPM run</title>\n<style>{STYLE}</style>\n"
+    )
+    write_atomically(path, (page + "\n".join(parts) + "\n</html>\n").encode())
+
+
+def _samples(run: Run, painter: Painter) -> list[str]:
+    how = with_sampling(painter.config)
+    picture = run.folder / "samples.png"
+    content = picture.read_bytes() if picture.is_file() else encode(sample_grid(painter, seed=0))
+    scale, steps = how.guidance_scale, steps_of(how, painter.config)
+    return [
+        f"<p>One column a class; {escape(how.sampler)}, {steps} steps, guidance scale {scale:g}.</p>",
+        f'<div class="wide">{_image(content, "Samples, one column a class")}</div>',
+    ]
+
+
+def sample_grid(painter: Painter, rows: int = 6, seed: int = 0) -> Image.Image:
+    """`rows` pictures of every class, a column each, drawn the way the run draws."""
+    import torch
+
+    columns = len(painter.classes)
+    y = torch.arange(columns).repeat(rows)
+    x = painter.draw(y, painter.noise(len(y), seed), with_sampling(painter.config), seed)
+    return grid(x, columns, column_titles=painter.classes)
+
+
+def _scores(evaluation: dict) -> str:
+    ways = [("without guidance", "")]
+    if "guidance_scale" in evaluation:
+        ways.append((f"guidance scale {evaluation['guidance_scale']:g}", "_guided"))
+    head = "".join(f"<th>{escape(title)}</th>" for title, _ in ways)
+    rows = [("<b>all classes</b>", [evaluation[f"class_accuracy{s}"] for _, s in ways])]
+    for name in evaluation["class_accuracies"]:
+        rows.append((escape(name), [evaluation[f"class_accuracies{s}"][name] for _, s in ways]))
+    body = "".join(
+        f"<tr><td>{title}</td>{''.join(f'<td>{value:.1%}</td>' for value in values)}</tr>"
+        for title, values in rows
+    )
+    distances = "".join(f"<td>{evaluation[f'frechet_distance{s}']:.2f}</td>" for _, s in ways)
+    return (
+        f"<p>Share of {evaluation['n']:,} pictures that show the class asked for, in the eyes of a "
+        f"judge that is right on {evaluation['judge_accuracy']:.2%} of {evaluation['judge_n']:,} real "
+        f"held-out pictures. The Fréchet distance is one in the judge's own features (lower is better): "
+        f"compare it only at the same n and with the same judge.</p>"
+        f"<table><tr><th>class</th>{head}</tr>{body}"
+        f"<tr><td>Fréchet distance, n = {evaluation['n']:,}</td>{distances}</tr></table>"
+    )
+
+
+def _image(content: bytes, alt: str, kind: str = "") -> str:
+    width = Image.open(io.BytesIO(content)).width
+    data = base64.b64encode(content).decode()
+    css = f' class="{kind}"' if kind else ""
+    return (
+        f'<p><img{css} width="{width}" alt="{escape(alt)}" src="data:image/png;base64,{data}"></p>'
+    )

@@ -1,0 +1,394 @@
+"""A run is one folder: what made it, how it went, what it draws.
+
+config.json      the recipe, the classes, the command
+metrics.csv      one row an epoch
+checkpoints/     last and best: a .safetensors each, with its header as .json beside it
+samples/         the same noise drawn after each epoch
+evaluation.json, samples.png, report.html   written by the commands of those names
+"""
+
+import csv
+import io
+import json
+import shlex
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from importlib.resources import files
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from ddpm_ref import __version__
+from ddpm_ref.data import ImageSet, load_dataset, make_loaders
+from ddpm_ref.diffusion import NoiseSchedule
+from ddpm_ref.errors import UserError, closest_hint, readable
+from ddpm_ref.pictures import grid, save_picture
+from ddpm_ref.presets import RunConfig, SampleConfig, for_images
+from ddpm_ref.sampling import SAMPLERS
+from ddpm_ref.training import (
+    ExponentialMovingAverage,
+    TrainingState,
+    fit,
+    load_weights,
+    make_lr_schedule,
+    make_optimizer,
+    read_tensors,
+    save_checkpoint,
+    write_atomically,
+    write_tensors,
+)
+from ddpm_ref.unet import UNet
+
+SHIPPED = Path(str(files("ddpm_ref") / "weights" / "shapes.safetensors"))
+CHUNK = 100  # pictures drawn at once: more would only need more memory
+
+
+def make_folder(path: Path) -> Path:
+    """Create a folder that may exist already."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"Cannot create the folder {path} ({error.strerror}): choose another place."
+        ) from error
+    return path
+
+
+def free_name(path: Path) -> Path:
+    """`path`, or the first of path-2, path-3, … that does not exist."""
+    candidate, k = path, 1
+    while candidate.exists():
+        k += 1
+        candidate = path.with_name(f"{path.name}-{k}")
+    return candidate
+
+
+def command_line() -> str:
+    """What the user typed."""
+    return shlex.join(["ddpm", *sys.argv[1:]])
+
+
+class Run:
+    """The folder of a run that exists."""
+
+    def __init__(self, folder: Path | str):
+        self.folder = Path(folder)
+        if not (self.folder / "config.json").is_file():
+            raise UserError(
+                f"{folder} is not the folder of a run: it has no config.json; `ddpm train` makes runs."
+            )
+
+    @classmethod
+    def create(cls, folder: Path, config: RunConfig, classes: tuple[str, ...]) -> "Run":
+        """Start a run in a folder that does not exist yet."""
+        if folder.exists():
+            raise UserError(
+                f"{folder} exists already: choose another --out, or remove it first; nothing was changed."
+            )
+        make_folder(folder / "checkpoints")
+        make_folder(folder / "samples")
+        about = {
+            "ddpm_ref": __version__,
+            "torch": torch.__version__,
+            "command": command_line(),
+            "classes": list(classes),
+            "config": config.to_dict(),
+        }
+        write_atomically(folder / "config.json", (json.dumps(about, indent=2) + "\n").encode())
+        return cls(folder)
+
+    def about(self) -> dict:
+        """What config.json holds."""
+        return self._read_json("config.json")
+
+    def checkpoint(self, name: str) -> Path:
+        return self.folder / "checkpoints" / f"{name}.safetensors"
+
+    def metrics(self) -> list[dict[str, float]]:
+        """The rows of metrics.csv, none when no epoch is finished."""
+        path = self.folder / "metrics.csv"
+        if not path.is_file():
+            return []
+        damaged = readable(f"{path} is damaged, remove it or train again")
+        with damaged, open(path, newline="", encoding="utf-8") as file:
+            return [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
+
+    def add_metrics(self, row: dict[str, float]) -> None:
+        rows = [*self.metrics(), row]
+        text = io.StringIO()
+        writer = csv.DictWriter(text, list(row), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        write_atomically(self.folder / "metrics.csv", text.getvalue().encode())
+
+    def evaluation(self) -> dict | None:
+        """What the last `evaluate` measured, if there was one."""
+        exists = (self.folder / "evaluation.json").is_file()
+        return self._read_json("evaluation.json") if exists else None
+
+    def _read_json(self, name: str) -> dict:
+        with readable(f"{self.folder / name} is damaged, remove it or train again"):
+            return json.loads((self.folder / name).read_text(encoding="utf-8"))
+
+
+@dataclass
+class Painter:
+    """A trained model with all it takes to draw: `load_painter` makes one from a run or a file.
+
+    Attributes:
+        model: in eval mode, averaged weights where there are any.
+        schedule: the tables it was trained with.
+        config: the recipe of its run.
+        classes: names, in the order of the labels.
+        source: the file it was read from.
+        about: what else stands in that file's header.
+    """
+
+    model: nn.Module
+    schedule: NoiseSchedule
+    config: RunConfig
+    classes: tuple[str, ...]
+    source: Path
+    about: dict
+
+    def labels(self, names: list[str]) -> list[int]:
+        """Positions of classes, given by name (in any case) or by number.
+
+        Raises:
+            UserError: when there is no such class.
+        """
+        lower = [name.lower() for name in self.classes]
+        found = []
+        for name in names:
+            if name.lower() in lower:
+                found.append(lower.index(name.lower()))
+            elif name.isdecimal() and int(name) < len(lower):
+                found.append(int(name))
+            else:
+                raise UserError(f"There is no class {name!r}: {closest_hint(name, self.classes)}.")
+        return found
+
+    def noise(self, n: int, seed: int) -> Tensor:
+        """(n, C, H, W) of starting noise, the same for the same seed on every device."""
+        size = self.config.model.image_size
+        shape = (n, self.config.model.channels, size, size)
+        return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+    def draw(
+        self,
+        y: Tensor | None,
+        noise: Tensor,
+        how: SampleConfig,
+        seed: int = 0,
+        callback: Callable | None = None,
+        advance: Callable[[int], None] | None = None,
+    ) -> Tensor:
+        """Draw pictures, `CHUNK` at a time.
+
+        Args:
+            y: (N,) labels, or None for unconditional pictures.
+            noise: (N, C, H, W) to start from.
+            how: sampler, steps, eta and guidance scale.
+            seed: of the noise that samplers add on the way.
+            callback: as in `ddpm_ref.sampling`; called chunk by chunk.
+            advance: told after each step how many pictures took it.
+
+        Returns:
+            (N, C, H, W) on the CPU.
+        """
+        generator = torch.Generator().manual_seed(seed + 1)
+        options = {"ddim": {"steps": how.steps, "eta": how.eta}, "dpm": {"steps": how.steps}}
+
+        def after_step(i, t, x_t, x_0):
+            if advance:
+                advance(len(x_t))
+            if callback:
+                callback(i, t, x_t, x_0)
+
+        parts = []
+        for first in range(0, len(noise), CHUNK):
+            part = noise[first : first + CHUNK].to(self.device)
+            drawn = SAMPLERS[how.sampler](
+                self.model,
+                self.schedule,
+                part.shape,
+                None if y is None else y[first : first + CHUNK].to(self.device),
+                guidance_scale=how.guidance_scale,
+                target=self.config.diffusion.target,
+                noise=part,
+                generator=generator,
+                callback=after_step,
+                **options.get(how.sampler, {}),
+            )
+            parts.append(drawn.cpu())
+        return torch.cat(parts)
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.model.parameters()).device
+
+
+def steps_of(how: SampleConfig, config: RunConfig) -> int:
+    """How many steps a sampler takes; the ancestral one visits every timestep."""
+    return config.diffusion.timesteps if how.sampler == "ddpm" else how.steps
+
+
+def make_schedule(config: RunConfig) -> NoiseSchedule:
+    kinds = {"linear": NoiseSchedule.linear, "cosine": NoiseSchedule.cosine}
+    if config.diffusion.schedule not in kinds:
+        raise UserError(
+            f"There is no schedule {config.diffusion.schedule!r}: {closest_hint('', kinds)}."
+        )
+    return kinds[config.diffusion.schedule](config.diffusion.timesteps)
+
+
+def make_model(config: RunConfig) -> UNet:
+    with readable("This model cannot be built"):
+        return UNet(**asdict(config.model))
+
+
+def load_painter(
+    source: Path | str | None = None, checkpoint: str = "last", device="cpu"
+) -> Painter:
+    """The model of a run folder, of a checkpoint file, or (None) the one shipped for `shapes`.
+
+    Raises:
+        UserError: when there is nothing, or something else, or it is damaged.
+    """
+    path = SHIPPED if source is None else Path(source)
+    if path.is_dir():
+        path = Run(path).checkpoint(checkpoint)
+        if not path.is_file():
+            raise UserError(
+                f"The run {source} has no checkpoint yet ({path.name} is missing): train it first."
+            )
+    tensors, header = read_tensors(path)
+    try:
+        about = header["about"]
+        config, classes = RunConfig.from_dict(about["config"]), tuple(about["classes"])
+    except (KeyError, TypeError) as error:
+        raise UserError(
+            f"{path} holds no diffusion model of this program (no {error} in it)."
+        ) from error
+    model = make_model(config)
+    prefix = "ema." if any(k.startswith("ema.") for k in tensors) else "model."
+    weights = {
+        k.removeprefix(prefix): v.float() for k, v in tensors.items() if k.startswith(prefix)
+    }
+    load_weights(model, weights, path)
+    return Painter(
+        model.to(device).eval(), make_schedule(config).to(device), config, classes, path, about
+    )
+
+
+def export_weights(painter: Painter, path: Path, note: str = "") -> None:
+    """Write only what drawing needs, in half precision: a file to pass on."""
+    tensors = {f"model.{k}": v.half() for k, v in painter.model.state_dict().items()}
+    write_tensors(path, tensors, {"about": painter.about | ({"note": note} if note else {})})
+
+
+def fit_to_dataset(config: RunConfig, progress: Callable = iter) -> tuple[RunConfig, ImageSet]:
+    """Load the training images, and adapt the recipe to their size, channels and classes."""
+    data = config.data
+    images = load_dataset(
+        data.dataset, data.data_dir, data.image_size, size=data.size, progress=progress
+    )
+    _, channels, height, _ = images.images.shape
+    return for_images(config, height, channels, len(images.classes)), images
+
+
+def train(
+    config: RunConfig,
+    images: ImageSet,
+    folder: Path,
+    device="cpu",
+    on_step: Callable[[int, Tensor], None] | None = None,
+    on_epoch: Callable[[TrainingState, dict], None] | None = None,
+) -> Run:
+    """Train a model from the start into a new run folder.
+
+    Args:
+        config, images: as `fit_to_dataset` returns them.
+        folder: must not exist.
+        device: where to train.
+        on_step, on_epoch: as in `fit`; the run has been written to when on_epoch is called.
+    """
+    torch.manual_seed(config.train.seed)
+    model = make_model(config).to(device)  # before the folder: a recipe that cannot be leaves none
+    schedule = make_schedule(config)
+    with readable("These images cannot be trained on"):
+        train_loader, val_loader = make_loaders(
+            images.images,
+            images.labels,
+            config.train.batch_size,
+            config.data.val_fraction,
+            config.train.seed,
+            flip=images.flip and config.data.flip,
+            num_workers=config.data.num_workers,
+        )
+    run = Run.create(folder, config, images.classes)
+    knobs = config.train
+    optimizer = make_optimizer(model, knobs.learning_rate, knobs.betas, knobs.weight_decay)
+    total_steps = -(-knobs.images // knobs.batch_size)
+    state = TrainingState(
+        model,
+        optimizer,
+        make_lr_schedule(optimizer, total_steps, knobs.warmup_steps, knobs.decay_from),
+        ExponentialMovingAverage(model, knobs.ema_decay) if knobs.ema_decay is not None else None,
+        train_loader.generator,
+    )
+    about = {"config": config.to_dict(), "classes": list(images.classes)}
+
+    def after_epoch(state: TrainingState, metrics: dict) -> None:
+        run.add_metrics(metrics)
+        save_checkpoint(run.checkpoint("last"), state, about)
+        if metrics["val_loss"] == state.best_loss:
+            save_checkpoint(run.checkpoint("best"), state, about)
+        if state.epoch % knobs.sample_every == 0 or state.step >= total_steps:
+            drawer = state.ema.average if state.ema else state.model
+            painter = Painter(drawer, schedule.to(device), config, images.classes, folder, {})
+            draw_progress(painter, run.folder / "samples" / f"epoch-{state.epoch:04d}.png")
+        if on_epoch:
+            on_epoch(state, metrics)
+
+    fit(
+        *(state, train_loader, val_loader, schedule.to(device), knobs),
+        null_label=len(images.classes),
+        target=config.diffusion.target,
+        on_step=on_step,
+        on_epoch=after_epoch,
+    )
+    return run
+
+
+def draw_progress(painter: Painter, path: Path) -> None:
+    """One picture a class, from the same noise each time, by a short DDIM walk without guidance."""
+    y = torch.arange(len(painter.classes))
+    how = SampleConfig(sampler="ddim", steps=20, guidance_scale=1.0)
+    x = painter.draw(y, painter.noise(len(y), seed=0), how)
+    save_picture(grid(x, columns=min(10, len(y)), zoom=1), path)
+
+
+def with_sampling(config: RunConfig, **changes) -> SampleConfig:
+    """The run's own way of sampling, with what the user asked for instead.
+
+    Raises:
+        UserError: when the sampler is unknown, or the steps are out of range.
+    """
+    how = replace(config.sample, **{k: v for k, v in changes.items() if v is not None})
+    if how.sampler not in SAMPLERS:
+        raise UserError(
+            f"There is no sampler {how.sampler!r}: {closest_hint(how.sampler, SAMPLERS)}."
+        )
+    limit = config.diffusion.timesteps
+    if how.sampler != "ddpm" and not 1 <= how.steps <= limit:
+        raise UserError(
+            f"--steps must lie between 1 and the {limit} timesteps of the model, got {how.steps}."
+        )
+    if not 0 <= how.eta <= 1:
+        raise UserError(
+            f"--eta must lie between 0 (deterministic) and 1 (ancestral), got {how.eta}."
+        )
+    return how
