@@ -2,7 +2,12 @@
 
 import json
 import math
+import os
+import signal
+import sys
 import time
+from collections import Counter
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -57,7 +62,22 @@ Classes = Annotated[
         show_default=False,
     ),
 ]
-Seed = Annotated[int, typer.Option(help="The same seed draws the same pictures.")]
+
+
+def _seed(value: int) -> int:
+    if not 0 <= value < 2**62:
+        raise UserError(f"--seed must lie between 0 and {2**62 - 1}, got {value}.")
+    return value
+
+
+def _json(path: Path | None) -> Path | None:
+    """Before the work, not after it: is there a place for the numbers?"""
+    if path is not None and (path.is_dir() or any(up.is_file() for up in path.parents)):
+        raise UserError(f"--json cannot write {path}: name a file in a folder.")
+    return path
+
+
+Seed = Annotated[int, typer.Option(help="The same seed draws the same pictures.", callback=_seed)]
 Sampler = Annotated[
     str | None,
     typer.Option(
@@ -85,7 +105,10 @@ Guidance = Annotated[
     ),
 ]
 Json = Annotated[
-    Path | None, typer.Option("--json", help="Write the numbers to this file.", show_default=False)
+    Path | None,
+    typer.Option(
+        "--json", help="Write the numbers to this file.", callback=_json, show_default=False
+    ),
 ]
 Device = Annotated[
     str | None,
@@ -142,9 +165,9 @@ def demo(
         at_least("--seconds", seconds, 1)
         config = replace(config, train=replace(config.train, seconds=seconds))
     at_least("--n", n, 2)
-    from ddpm_ref.runs import free_name
+    from ddpm_ref.runs import Run, free_name
 
-    run = _train(config, free_name(out), device)
+    run = Run(_train(config, free_name(out), device))
     result = _evaluate(run.folder, None, "last", config.sample, n, seed, device, json_file=None)
     from ddpm_ref.pictures import save_picture
     from ddpm_ref.report import sample_grid, write_report
@@ -166,6 +189,14 @@ def demo(
 @app.command()
 def train(
     preset: Annotated[str, typer.Option(help="The recipe: demo, cifar10, paper or seed.")] = "demo",
+    resume: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of an interrupted run to go on with; its recipe holds, but for the length, "
+            "--learning-rate, --precision, --workers and --compile.",
+            show_default=False,
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -215,6 +246,16 @@ def train(
         int | None,
         typer.Option(help="Epochs between two pictures of progress.", show_default=False),
     ] = None,
+    precision: Annotated[
+        str | None,
+        typer.Option(help="fp32, bf16, fp16, or auto: what suits the device.", show_default=False),
+    ] = None,
+    compile_model: Annotated[
+        bool, typer.Option("--compile", help="torch.compile: a slow start, faster steps on a GPU.")
+    ] = False,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Write the metrics for TensorBoard too.")
+    ] = False,
     seed: Seed = 0,
     device: Device = None,
 ) -> None:
@@ -223,10 +264,36 @@ def train(
     Options that are not given come from the preset. For example:
 
     `ddpm train --preset cifar10 --dataset folder --data-dir photos/ --epochs 20 --out runs/photos`
+
+    Ctrl-C saves and stops; `ddpm train --resume RUN` goes on as if nothing had happened. On several
+    GPUs: `torchrun --nproc-per-node 8 -m ddpm_ref train --preset cifar10`.
     """
+    from ddpm_ref.precision import PRECISIONS
+    from ddpm_ref.presets import RunConfig
     from ddpm_ref.presets import preset as recipe
 
-    config = recipe(preset)
+    if resume is not None:
+        from ddpm_ref.runs import Run
+
+        fixed = {
+            "--out": out,
+            "--dataset": dataset,
+            "--image-size": image_size,
+            "--batch-size": batch_size,
+            "--ema-decay": ema_decay,
+            "--base-width": base_width,
+            "--schedule": schedule,
+            "--target": target,
+            "--timesteps": timesteps,
+            "--min-snr": min_snr,
+        }
+        if given := [option for option, value in fixed.items() if value is not None]:
+            raise UserError(f"--resume goes on with the run's own recipe: leave {given[0]} out.")
+        config = RunConfig.from_dict(Run(resume).about()["config"])
+        seed = config.train.seed
+        flip = config.data.flip
+    else:
+        config = recipe(preset)
     if sum(length is not None for length in (epochs, steps, images)) > 1:
         raise UserError("Give only one of --epochs, --steps and --images.")
     numbers = {
@@ -250,6 +317,7 @@ def train(
         raise UserError(f"--ema-decay must be at least 0 and below 1, got {ema_decay:g}.")
     one_of("--target", target, ("v", "noise"))
     one_of("--schedule", schedule, ("cosine", "linear"))
+    one_of("--precision", precision, PRECISIONS)
 
     data = _changed(
         config.data,
@@ -267,6 +335,8 @@ def train(
         seconds=seconds,
         sample_every=sample_every,
         seed=seed,
+        precision=precision,
+        compile=compile_model or None,
     )
     if ema_decay is not None:
         knobs = replace(knobs, ema_decay=ema_decay or None)
@@ -283,11 +353,9 @@ def train(
     )
     from ddpm_ref.runs import free_name
 
-    folder = out or free_name(Path("runs") / f"{preset}-{data.dataset}")
-    run = _train(config, folder, device, epochs)
-    console.out.print(
-        f"Next: ddpm sample {run.folder}, ddpm evaluate {run.folder}, ddpm report {run.folder}"
-    )
+    folder = resume or out or free_name(Path("runs") / f"{preset}-{data.dataset}")
+    _train(config, folder, device, epochs, resume is not None, tensorboard)
+    console.out.print(f"Next: ddpm sample {folder}, ddpm evaluate {folder}, ddpm report {folder}")
 
 
 @app.command()
@@ -340,8 +408,7 @@ def sample(
     labels = painter.labels(classes) if classes else list(range(len(painter.classes)))
     titles = [""] if unconditional else [painter.classes[k] for k in labels]
     columns = len(titles)
-    if out.suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp"):
-        raise UserError(f"--out must end in .png, .jpg or .webp, got {out.name}.")
+    pictures.picture_kind(out)
     for path in (out, gif):
         if path is not None:
             make_folder(path.parent)
@@ -368,11 +435,11 @@ def sample(
         _save_gif(noise, frames, x, across, column_titles, gif)
         console.out.print(f"the denoising: {gif}")
     if files is not None:
+        count = Counter()
         for k, picture in enumerate(x):
             name = titles[k % columns].replace("/", "-").replace(" ", "-") or "sample"
-            pictures.save_picture(
-                pictures.to_pil(picture), files / f"{name}-{k // columns:04d}.png"
-            )
+            pictures.save_picture(pictures.to_pil(picture), files / f"{name}-{count[name]:04d}.png")
+            count[name] += 1
         console.out.print(f"single files: {files}")
 
 
@@ -531,10 +598,8 @@ def info(model: Model = None, checkpoint: Checkpoint = "last", json_file: Json =
         rows["validation loss"] = f"{last['val_loss']:.4f}"
     if note := painter.about.get("note"):
         rows["made by"] = note
-    table = Table(show_header=False, box=None)
     for name, value in rows.items():
-        table.add_row(name, value)
-    console.out.print(table)
+        console.out.print(f"{name:16} {value}", markup=False)
     if json_file:
         _write_json(json_file, rows | {"parameters": parameters, "config": config.to_dict()})
 
@@ -563,7 +628,12 @@ def judge(
     dataset: Dataset = "shapes",
     data_dir: DataDir = None,
     image_size: ImageSize = None,
-    steps: Annotated[int, typer.Option(help="Training steps of 128 images.")] = 600,
+    steps: Annotated[
+        int | None,
+        typer.Option(
+            help="Training steps of 128 images. Default: four passes.", show_default=False
+        ),
+    ] = None,
     seed: Seed = 0,
     device: Device = None,
 ) -> None:
@@ -575,7 +645,8 @@ def judge(
     from ddpm_ref.judge import save_judge, train_judge
     from ddpm_ref.runs import command_line, make_folder
 
-    at_least("--steps", steps, 3)
+    if steps is not None:
+        at_least("--steps", steps, 3)
     if out.suffix != ".safetensors":
         raise UserError(f"The name of the file must end in .safetensors, got {out.name}.")
     make_folder(out.parent)
@@ -619,22 +690,36 @@ def _device(name: str | None):
 
 
 def _write_json(path: Path, values: dict) -> None:
+    from ddpm_ref.files import write_atomically
     from ddpm_ref.runs import make_folder
-    from ddpm_ref.training import write_atomically
 
     make_folder(path.parent)
     write_atomically(path, (json.dumps(values, indent=2) + "\n").encode())
 
 
-def _train(config, folder: Path, device: str | None, epochs: float | None = None):
+def _train(
+    config,
+    folder: Path,
+    device: str | None,
+    epochs: float | None = None,
+    resume: bool = False,
+    tensorboard: bool = False,
+) -> Path:
+    """Train into a folder, with all that a person sees of it; exits when it is interrupted."""
     from ddpm_ref.data import split_dataset
-    from ddpm_ref.runs import fit_to_dataset, make_model, train
+    from ddpm_ref.distributed import join_world, leave_world
+    from ddpm_ref.precision import select_precision
+    from ddpm_ref.runs import Run, fit_to_dataset, make_model, train
+    from ddpm_ref.training import Hooks
 
-    if folder.exists():
+    world = join_world(device)
+    if not world.is_main:
+        console.out.quiet = True
+    if folder.exists() and not resume:
         raise UserError(
             f"{folder} exists already: choose another --out, or remove it first; nothing was changed."
         )
-    device = _device(device)
+    where = _device(f"cuda:{world.local_rank}" if world.size > 1 and device is None else device)
     config, images = fit_to_dataset(config, console.tracker("reading images", "files"))
     if images.skipped:
         first = ", ".join(images.skipped[:3]) + (", …" if len(images.skipped) > 3 else "")
@@ -651,24 +736,65 @@ def _train(config, folder: Path, device: str | None, epochs: float | None = None
     parameters = sum(p.numel() for p in make_model(config).parameters())
     console.out.print(
         f"{config.preset} on {config.data.dataset}: {train_part:,} training images of "
-        f"{config.model.image_size}×{config.model.image_size}, {parameters / 1e6:.2f} M parameters, {device}"
+        f"{config.model.image_size}×{config.model.image_size}, {parameters / 1e6:.2f} M parameters, "
+        f"{where}{f' × {world.size}' if world.size > 1 else ''}, "
+        f"{select_precision(knobs.precision, where)}"
     )
-    with console.bar("training", knobs.images, "images") as advance:
-        count = 0
-
-        def on_step(size, loss):
-            nonlocal count
-            count += 1
-            # Looking at the loss makes a GPU wait, so only now and then.
-            advance(size, f"loss {loss.item():.4f}" if count % 20 == 0 else "")
+    with console.training_view(knobs.images) as view, _signals() as signal_received:
+        if resume and (rows := Run(folder).metrics()):
+            view.set_done(rows[-1]["images_seen"])
+        writer = _tensorboard(folder) if tensorboard and world.is_main else None
 
         def on_epoch(state, row):
             console.out.print(
                 f"epoch {state.epoch}: {state.images_seen:,} images, {state.seconds:.0f} s, "
                 f"training loss {row['train_loss']:.4f}, validation loss {row['val_loss']:.4f}"
             )
+            view.show(folder / "samples" / f"epoch-{state.epoch:04d}.png", config.model.image_size)
+            if writer:
+                for name, value in row.items():
+                    writer.add_scalar(name, value, state.images_seen)
+                writer.flush()
 
-        return train(config, images, folder, device, on_step, on_epoch)
+        hooks = Hooks(
+            on_step=view.on_step,
+            on_epoch=on_epoch,
+            on_pause=lambda state: view.set_done(state.images_seen),
+            validating=view.validating,
+            interrupted=lambda: bool(signal_received),
+        )
+        finished = train(config, images, folder, where, world, hooks, resume)
+    leave_world()
+    if not finished:
+        console.out.print(f"Stopped and saved. To go on: ddpm train --resume {folder}")
+        raise typer.Exit(128 + signal_received[0])
+    return folder
+
+
+@contextmanager
+def _signals():
+    """Collect SIGINT and SIGTERM instead of dying of them; a second Ctrl-C does what it always does."""
+    received: list[int] = []
+
+    def note(number, frame):
+        if received and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        received.append(number)
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _tensorboard(folder: Path):
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise UserError("--tensorboard needs one more package: pip install tensorboard.") from error
+    return SummaryWriter(str(folder / "tensorboard"))
 
 
 def _evaluate(
@@ -741,4 +867,9 @@ def _save_gif(noise, frames: list, x, across: int, titles, path: Path) -> None:
 
 def main() -> None:
     """Entry point of `ddpm` and `python -m ddpm_ref`."""
+    # Threads that wait for each other by spinning slow down five times when another program wants a
+    # core. This has to be said before torch is imported.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="replace")  # where a letter cannot be shown, the rest still is
     app(prog_name="ddpm")

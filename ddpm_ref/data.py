@@ -21,13 +21,15 @@ from torch import Generator, Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from ddpm_ref import shapes
-from ddpm_ref.errors import UserError, closest_hint
+from ddpm_ref.errors import UserError, closest_hint, readable
 
 
 def to_model_range(image: Tensor) -> Tensor:
     """uint8 in 0…255, or float in [0, 1], of any shape → float32 in [−1, 1]."""
     if image.dtype == torch.uint8:
         return image.float() / 127.5 - 1
+    if not image.is_floating_point():
+        raise ValueError(f"images are uint8 or floats in [0, 1], got {image.dtype}")
     return image.float() * 2 - 1
 
 
@@ -50,7 +52,8 @@ def train_transform(image: Tensor, flip: bool = True, generator: Generator | Non
     """
     x = to_model_range(image)
     if flip:
-        mirrored = torch.rand(x.shape[:-3], generator=generator).to(x.device) < 0.5  # () or (B,)
+        where = generator.device if generator is not None else x.device
+        mirrored = torch.rand(x.shape[:-3], generator=generator, device=where).to(x.device) < 0.5
         x = torch.where(mirrored[..., None, None, None], x.flip(-1), x)
     return x
 
@@ -70,7 +73,7 @@ def split_dataset(n: int, val_fraction: float = 0.1, seed: int = 0) -> tuple[lis
         ValueError: when nothing would be left to train on.
     """
     n_val = max(1, round(val_fraction * n))
-    if not 0 < n_val < n:
+    if not 0 <= val_fraction < 1 or not 0 < n_val < n:
         raise ValueError(f"cannot split {n} images into training and validation at {val_fraction}")
     order = torch.randperm(n, generator=torch.Generator().manual_seed(seed)).tolist()
     return order[n_val:], order[:n_val]
@@ -149,7 +152,8 @@ def make_loaders(
     shuffling = torch.Generator().manual_seed(seed)
     return (
         DataLoader(train_set, shuffle=True, drop_last=True, generator=shuffling, **shared),
-        DataLoader(val_set, shuffle=False, drop_last=False, **shared),
+        # A generator of its own: a loader without one moves torch's global random state.
+        DataLoader(val_set, shuffle=False, drop_last=False, generator=torch.Generator(), **shared),
     )
 
 
@@ -161,6 +165,55 @@ class _TrainTransform:
 
     def __call__(self, image: Tensor) -> Tensor:
         return train_transform(image, self.flip)
+
+
+class DeviceBatches:
+    """The training loader's work without the loader: the images lie on the device, whole batches are
+    picked, flipped and scaled there, and no process or copy stands between two steps.
+
+    Batches are those of `make_loaders`: shuffled anew each epoch, the last partial one dropped. With
+    several processes each takes every `world`-th image of each batch, so that together they see what
+    one process would see, and no image is seen twice.
+
+    Args:
+        images: (N, C, H, W) uint8.
+        labels: (N,) int64.
+        indices: which of them to train on.
+        batch_size: of all processes together.
+        flip: mirror images.
+        generator: shuffles; on the CPU, the same for all processes.
+        device: where the images are kept.
+        rank, world: which of how many processes this is.
+    """
+
+    def __init__(
+        self,
+        images: Tensor,
+        labels: Tensor,
+        indices: list[int],
+        batch_size: int,
+        flip: bool,
+        generator: Generator,
+        device="cpu",
+        rank: int = 0,
+        world: int = 1,
+    ):
+        self.images, self.labels = images[indices].to(device), labels[indices].to(device)
+        self.batch_size, self.flip, self.generator = batch_size, flip, generator
+        self.rank, self.world = rank, world
+        self.first = (
+            0  # batches to skip in the next epoch, when an interrupted one is taken up again
+        )
+
+    def __len__(self) -> int:
+        return len(self.labels) // self.batch_size
+
+    def __iter__(self):
+        order = torch.randperm(len(self.labels), generator=self.generator).to(self.labels.device)
+        first, self.first = self.first, 0
+        for k in range(first, len(self)):
+            batch = order[k * self.batch_size : (k + 1) * self.batch_size][self.rank :: self.world]
+            yield train_transform(self.images[batch], self.flip), self.labels[batch]
 
 
 @dataclass(frozen=True)
@@ -238,8 +291,10 @@ def load_dataset(
     if name == "shapes":
         first = _SHAPES_TEST_FROM if test else 0
         indices = np.arange(first, first + size)
-        images = torch.from_numpy(shapes.draw(indices, seed, image_size or 16))
+        with readable("These images cannot be drawn"):
+            drawn = shapes.draw(indices, seed, 16 if image_size is None else image_size)
         # Mirrored arrows and crescents are not among the images that this set draws.
+        images = torch.from_numpy(drawn)
         return ImageSet(
             images, torch.from_numpy(shapes.label_of(indices)), shapes.CLASSES, flip=False
         )
@@ -250,15 +305,24 @@ def load_dataset(
     if name == "folder":
         if data_dir is None:
             raise UserError(
-                "The data set 'folder' needs --data-dir, a folder with one sub-folder of images a class."
+                "The data set 'folder' needs --data-dir: one sub-folder a class with images inside."
             )
-        return _from_folder(_part_of_folder(Path(data_dir), test), image_size, progress)
+        return _from_folder(Path(data_dir), test, image_size, progress)
     raise UserError(f"There is no data set {name!r}: {closest_hint(name, DATASETS)}.")
 
 
 def has_test_part(name: str, data_dir: str | Path | None = None) -> bool:
     """Whether `load_dataset(…, test=True)` has something to give."""
-    return name != "folder" or (Path(data_dir or ".") / "test").is_dir()
+    if name != "folder":
+        return True
+    folder = Path(data_dir or ".")
+    return _is_split(folder) and (folder / "test").is_dir()
+
+
+def _is_split(folder: Path) -> bool:
+    """Whether a folder holds train/ (and test/) with classes inside, not a class called "train"."""
+    names = {sub.name for sub in _class_folders(folder)} if folder.is_dir() else set()
+    return "train" in names and names <= {"train", "test", "val", "valid", "validation"}
 
 
 def _from_torchvision(name: str, data_dir: Path, test: bool) -> tuple[Tensor, Tensor]:
@@ -288,29 +352,23 @@ def _from_torchvision(name: str, data_dir: Path, test: bool) -> tuple[Tensor, Te
     return images.contiguous(), torch.as_tensor(found.targets, dtype=torch.int64)
 
 
-def _part_of_folder(folder: Path, test: bool) -> Path:
+def _from_folder(folder: Path, test: bool, image_size: int | None, progress: Callable) -> ImageSet:
+    shape = "one sub-folder a class with images inside"
     if not folder.is_dir():
-        raise UserError(
-            f"There is no folder {folder}: give --data-dir a folder with one sub-folder of images a class."
-        )
-    if test:
-        return folder / "test"
-    return folder / "train" if (folder / "train").is_dir() else folder
-
-
-def _from_folder(folder: Path, image_size: int | None, progress: Callable) -> ImageSet:
-    known = {ending for ending, kind in Image.registered_extensions().items() if kind in Image.OPEN}
-    classes, files, labels = [], [], []
-    for sub in sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")):
-        inside = sorted(p for p in sub.rglob("*") if p.suffix.lower() in known and p.is_file())
-        if inside:
-            files += inside
-            labels += [len(classes)] * len(inside)
-            classes.append(sub.name)
+        raise UserError(f"There is no folder {folder}: give --data-dir a folder with {shape}.")
+    if test and not has_test_part("folder", folder):
+        raise UserError(f"{folder} has no test part: it needs train/ and test/, each with {shape}.")
+    learnt = folder / "train" if _is_split(folder) else folder
+    # The numbers of the classes come from the training part, also for the test part.
+    classes = tuple(sub.name for sub in _class_folders(learnt) if _images_in(sub))
+    part = folder / "test" if test else learnt
+    files, labels = [], []
+    for label, name in enumerate(classes):
+        inside = _images_in(part / name)
+        files += inside
+        labels += [label] * len(inside)
     if not files:
-        raise UserError(
-            f"No images in {folder}: it needs one sub-folder a class with images (PNG, JPEG, …) inside."
-        )
+        raise UserError(f"No images in {part}: it needs {shape} (PNG, JPEG, …).")
     with ThreadPoolExecutor() as pool:
         images = pool.map(lambda file: _read_image(file, image_size), files)
         read = list(zip(progress(files), images, labels, strict=True))
@@ -318,23 +376,34 @@ def _from_folder(folder: Path, image_size: int | None, progress: Callable) -> Im
     kept = [(image, label) for _, image, label in read if image is not None]
     if not kept:
         raise UserError(
-            f"None of the {len(files)} images in {folder} can be read: are they damaged?"
+            f"None of the {len(files)} images in {part} can be read: replace the damaged files."
         )
-    sizes = {tuple(image.shape) for image, _ in kept}
-    if len(sizes) > 1:
-        raise UserError(
-            f"The images in {folder} have {len(sizes)} different sizes: give --image-size to make them one."
-        )
+    if (sizes := len({image.shape for image, _ in kept})) > 1:
+        raise UserError(f"The images in {part} have {sizes} different sizes: give --image-size.")
     stacked = torch.stack([image for image, _ in kept])
-    return ImageSet(stacked, torch.tensor([y for _, y in kept]), tuple(classes), True, skipped)
+    return ImageSet(stacked, torch.tensor([y for _, y in kept]), classes, True, skipped)
+
+
+def _class_folders(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+
+
+def _images_in(folder: Path) -> list[Path]:
+    """The files below a folder whose names say that they are images, in the order of their names."""
+    known = {end for end, kind in Image.registered_extensions().items() if kind in Image.OPEN}
+    return sorted(p for p in folder.rglob("*") if p.suffix.lower() in known and p.is_file())
 
 
 def _read_image(file: Path, image_size: int | None) -> Tensor | None:
     """(3, H, W) uint8, or None when the file is no readable image."""
     try:
         with Image.open(file) as image:
+            if image.mode.startswith(("I", "F")):  # 16 or 32 bits a pixel: to the range of 8
+                values = np.asarray(image, dtype=np.float64)
+                top = 65535.0 if image.mode.startswith("I") else 1.0
+                image = Image.fromarray((values / top * 255).clip(0, 255).astype(np.uint8))
             image = image.convert("RGB")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+    except Exception:  # each decoder has errors of its own; whatever it is, the file cannot be read
         return None
     if image_size is not None and image.size != (image_size, image_size):
         side = min(image.size)

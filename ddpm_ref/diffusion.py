@@ -59,7 +59,7 @@ class NoiseSchedule:
     def __init__(self, betas: Tensor):
         if betas.ndim != 1 or not len(betas) or not ((betas > 0) & (betas < 1)).all():
             raise ValueError("betas must be a non-empty vector of numbers between 0 and 1")
-        # The product of 1000 factors in float64: in float32 it drifts in the fourth digit.
+        # The product in float64, the tables in float32: each entry is then right to the last bit.
         alphas = 1 - betas.double()
         alpha_bars = alphas.cumprod(0)
         self.timesteps = len(betas)

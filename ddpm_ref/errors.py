@@ -24,7 +24,7 @@ def readable(what: str):
 
 
 def closest_hint(word: str, choices) -> str:
-    """' (did you mean "star"?)' when one of `choices` looks like `word`, else the list of choices."""
+    """Which choices there are, and which of them looks most like `word`, if any does."""
     choices = [str(choice) for choice in choices]
     close = difflib.get_close_matches(str(word).lower(), choices, n=1)
     if close:

@@ -15,10 +15,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ddpm_ref.data import ImageSet, has_test_part, load_dataset, split_dataset, to_model_range
+from ddpm_ref.errors import UserError
+from ddpm_ref.files import load_weights, read_tensors, write_tensors
 from ddpm_ref.presets import DataConfig
-from ddpm_ref.training import load_weights, read_tensors, write_tensors
 
-STEPS, BATCH = 600, 128
+BATCH = 128
 
 
 class Judge(nn.Module):
@@ -64,17 +65,23 @@ class Judge(nn.Module):
 
 
 def train_judge(
-    images: ImageSet, steps: int = STEPS, seed: int = 0, device="cpu", progress: Callable = iter
+    images: ImageSet,
+    steps: int | None = None,
+    seed: int = 0,
+    device="cpu",
+    progress: Callable = iter,
 ) -> Judge:
     """Train a referee on (the training part of) a data set; about ten seconds on a CPU.
 
     Args:
         images: what to learn from.
-        steps: of 128 images each.
+        steps: of 128 images each; None for four passes over the images, at least 600 steps.
         seed: of everything random in it; the global random state is left alone.
         device: where to train.
         progress: wraps the range of steps.
     """
+    if steps is None:
+        steps = max(600, 4 * len(images.labels) // BATCH)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         judge = Judge(images.images.shape[1], len(images.classes)).to(device).train()
@@ -113,7 +120,10 @@ class Referee:
 
 
 def appoint_referee(
-    data: DataConfig, keep_in: Path | None = None, held_out: int = 2000, progress: Callable = iter
+    data: DataConfig,
+    keep_in: Path | None = None,
+    held_out: int = 2000,
+    progress: Callable[[str], Callable] = lambda what: iter,
 ) -> Referee:
     """The referee for a data set: shipped (shapes at 16×16), kept from an earlier call, or trained now.
 
@@ -146,7 +156,7 @@ def appoint_referee(
                 save_judge(judge, kept)
     order = torch.randperm(len(real.labels), generator=torch.Generator().manual_seed(0))[:held_out]
     features, guessed = judge.look_at(to_model_range(real.images[order]))
-    right = (guessed == real.labels[order]).float()
+    right = (guessed == real.labels[order]).double()
     return Referee(judge, right.mean().item(), len(right), features)
 
 
@@ -162,6 +172,8 @@ def save_judge(judge: Judge, path: Path, about: dict | None = None) -> None:
 def load_judge(path: Path) -> Judge:
     """Read what `save_judge` wrote."""
     tensors, header = read_tensors(path)
+    if "judge" not in header:
+        raise UserError(f"{path} holds no judge: remove it, or give one that `ddpm judge` wrote.")
     judge = Judge(**header["judge"])
     load_weights(judge, tensors, path)
     return judge.eval()
@@ -173,7 +185,7 @@ def class_accuracy(guessed: Tensor, asked: Tensor, num_classes: int) -> tuple[fl
     Args:
         guessed, asked: (N,) int64.
     """
-    right = (guessed == asked).float()
+    right = (guessed == asked).double()
     return right.mean().item(), [right[asked == k].mean().item() for k in range(num_classes)]
 
 

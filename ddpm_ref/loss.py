@@ -86,7 +86,8 @@ def losses_per_image(
     else:
         raise ValueError(f"target must be one of {TARGETS}, got {target!r}")
     prediction = model(q_sample(schedule, x_0, t, noise), t, y)
-    return F.mse_loss(prediction, wanted, reduction="none").mean(dim=(1, 2, 3))
+    # In float32, whatever the network computes in: squares of small errors vanish in 16 bits.
+    return F.mse_loss(prediction.float(), wanted, reduction="none").mean(dim=(1, 2, 3))
 
 
 def p_losses(

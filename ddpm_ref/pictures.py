@@ -9,7 +9,8 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from ddpm_ref.data import to_image
-from ddpm_ref.training import write_atomically
+from ddpm_ref.errors import UserError
+from ddpm_ref.files import write_atomically
 
 GAP = 2  # pixels between two pictures
 INK, PAPER = (60, 60, 60), (255, 255, 255)
@@ -77,8 +78,20 @@ def stack(pictures: Sequence[Image.Image], titles: Sequence[str]) -> Image.Image
 
 
 def save_picture(picture: Image.Image, path: Path) -> None:
-    """Write a picture in the format that its name says (PNG when it says none), whole or not at all."""
-    write_atomically(path, encode(picture, path.suffix.lstrip(".").lower() or "png"))
+    """Write a picture in the format that its name says, whole or not at all."""
+    write_atomically(path, encode(picture, picture_kind(path)))
+
+
+def picture_kind(path: Path) -> str:
+    """ "png", "jpg" or "webp", as the name of the file says.
+
+    Raises:
+        UserError: when it says anything else.
+    """
+    kind = path.suffix.lstrip(".").lower()
+    if kind not in ("png", "jpg", "jpeg", "webp"):
+        raise UserError(f"The picture's name must end in .png, .jpg or .webp, got {path.name}.")
+    return kind
 
 
 def encode(picture: Image.Image, kind: str = "png", **options) -> bytes:

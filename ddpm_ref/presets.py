@@ -58,6 +58,12 @@ class TrainConfig:
     ema_decay: float | None = 0.998  # None: no moving average
     label_dropout: float = 0.1
     min_snr_gamma: float | None = None
+    precision: str = "auto"  # fp32, bf16, fp16, or what suits the device
+    compile: bool = False  # torch.compile: a minute at the start, then faster on a GPU
+    checkpoint_seconds: float = (
+        300.0  # between two checkpoints, besides those at the ends of epochs
+    )
+    val_images: int = 1000  # at most so many are validated on after each epoch
     sample_every: int = 1  # epochs between two pictures of progress
     seed: int = 0
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from PIL import Image
 
+from ddpm_ref.files import write_atomically
 from ddpm_ref.pictures import curves, encode, grid, stack, zoom_for
 from ddpm_ref.runs import Painter, Run, steps_of, with_sampling
-from ddpm_ref.training import write_atomically
 
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem;

@@ -19,25 +19,28 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.utils.data import DataLoader
 
 from ddpm_ref import __version__
-from ddpm_ref.data import ImageSet, load_dataset, make_loaders
+from ddpm_ref.data import DeviceBatches, ImageSet, load_dataset, make_loaders
 from ddpm_ref.diffusion import NoiseSchedule
+from ddpm_ref.distributed import World
 from ddpm_ref.errors import UserError, closest_hint, readable
+from ddpm_ref.files import load_weights, read_tensors, write_atomically, write_tensors
 from ddpm_ref.pictures import grid, save_picture
+from ddpm_ref.precision import allow_tf32, make_scaler, select_precision
 from ddpm_ref.presets import RunConfig, SampleConfig, for_images
 from ddpm_ref.sampling import SAMPLERS
 from ddpm_ref.training import (
+    Diverged,
     ExponentialMovingAverage,
+    Hooks,
     TrainingState,
     fit,
-    load_weights,
+    load_checkpoint,
     make_lr_schedule,
     make_optimizer,
-    read_tensors,
     save_checkpoint,
-    write_atomically,
-    write_tensors,
 )
 from ddpm_ref.unet import UNet
 
@@ -116,11 +119,18 @@ class Run:
             return [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
 
     def add_metrics(self, row: dict[str, float]) -> None:
-        rows = [*self.metrics(), row]
+        self._write_metrics([*self.metrics(), row])
+
+    def drop_metrics_after(self, epoch: int) -> None:
+        """Forget the rows of epochs that the checkpoint to go on from does not have."""
+        self._write_metrics([row for row in self.metrics() if row["epoch"] <= epoch])
+
+    def _write_metrics(self, rows: list[dict[str, float]]) -> None:
         text = io.StringIO()
-        writer = csv.DictWriter(text, list(row), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+        if rows:
+            writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
         write_atomically(self.folder / "metrics.csv", text.getvalue().encode())
 
     def evaluation(self) -> dict | None:
@@ -303,72 +313,153 @@ def train(
     config: RunConfig,
     images: ImageSet,
     folder: Path,
-    device="cpu",
-    on_step: Callable[[int, Tensor], None] | None = None,
-    on_epoch: Callable[[TrainingState, dict], None] | None = None,
-) -> Run:
-    """Train a model from the start into a new run folder.
+    device: torch.device | str = "cpu",
+    world: World | None = None,
+    hooks: Hooks | None = None,
+    resume: bool = False,
+) -> bool:
+    """Train a model into a run folder.
 
     Args:
         config, images: as `fit_to_dataset` returns them.
-        folder: must not exist.
+        folder: must not exist; with `resume` it is that of an interrupted run.
         device: where to train.
-        on_step, on_epoch: as in `fit`; the run has been written to when on_epoch is called.
+        world: the processes that train together; only the first one writes.
+        hooks: as in `fit`; the run has been written to when its on_epoch and on_pause are called.
+        resume: go on from the last checkpoint, with the learning rate and the length of `config`.
+
+    Returns:
+        Whether the training came to its end; False when it was interrupted (and can be resumed).
     """
-    torch.manual_seed(config.train.seed)
+    world, hooks, knobs = world or World(), hooks or Hooks(), config.train
+    device = torch.device(device)
+    precision = select_precision(knobs.precision, device)
+    allow_tf32()
+    # The same start in all processes, then a random state for each, so that their noise differs.
+    torch.manual_seed(knobs.seed)
     model = make_model(config).to(device)  # before the folder: a recipe that cannot be leaves none
-    schedule = make_schedule(config)
+    torch.manual_seed(knobs.seed + 1 + world.rank)
     with readable("These images cannot be trained on"):
         train_loader, val_loader = make_loaders(
             images.images,
             images.labels,
-            config.train.batch_size,
+            knobs.batch_size,
             config.data.val_fraction,
-            config.train.seed,
+            knobs.seed,
             flip=images.flip and config.data.flip,
             num_workers=config.data.num_workers,
         )
-    run = Run.create(folder, config, images.classes)
-    knobs = config.train
+    batches = fast_batches(train_loader, images, config, device, world)
     optimizer = make_optimizer(model, knobs.learning_rate, knobs.betas, knobs.weight_decay)
     total_steps = -(-knobs.images // knobs.batch_size)
     state = TrainingState(
         model,
         optimizer,
         make_lr_schedule(optimizer, total_steps, knobs.warmup_steps, knobs.decay_from),
+        make_scaler(device, precision),
         ExponentialMovingAverage(model, knobs.ema_decay) if knobs.ema_decay is not None else None,
         train_loader.generator,
+        world,
     )
+    if resume:
+        run = Run(folder)
+        load_checkpoint(run.checkpoint("last"), state)
+        run.drop_metrics_after(state.epoch)
+        # A new length or rate counts from here on.
+        state.lr_schedule.base_lrs = [knobs.learning_rate]
+        factor = state.lr_schedule.lr_lambdas[0](state.lr_schedule.last_epoch)
+        optimizer.param_groups[0]["lr"] = knobs.learning_rate * factor
+    elif world.is_main:
+        run = Run.create(folder, config, images.classes)
+    world.any(False)  # nobody goes on before the folder is there
+    run = Run(folder)
     about = {"config": config.to_dict(), "classes": list(images.classes)}
+    schedule = make_schedule(config).to(device)
 
-    def after_epoch(state: TrainingState, metrics: dict) -> None:
-        run.add_metrics(metrics)
+    def on_epoch(state: TrainingState, metrics: dict) -> None:
+        if world.is_main:
+            run.add_metrics(metrics)
         save_checkpoint(run.checkpoint("last"), state, about)
         if metrics["val_loss"] == state.best_loss:
             save_checkpoint(run.checkpoint("best"), state, about)
         if state.epoch % knobs.sample_every == 0 or state.step >= total_steps:
             drawer = state.ema.average if state.ema else state.model
-            painter = Painter(drawer, schedule.to(device), config, images.classes, folder, {})
-            draw_progress(painter, run.folder / "samples" / f"epoch-{state.epoch:04d}.png")
-        if on_epoch:
-            on_epoch(state, metrics)
+            painter = Painter(drawer, schedule, config, images.classes, folder, {})
+            draw_progress(painter, run.folder / "samples" / f"epoch-{state.epoch:04d}.png", world)
+        hooks.on_epoch(state, metrics)
 
-    fit(
-        *(state, train_loader, val_loader, schedule.to(device), knobs),
-        null_label=len(images.classes),
-        target=config.diffusion.target,
-        on_step=on_step,
-        on_epoch=after_epoch,
+    def on_pause(state: TrainingState) -> None:
+        save_checkpoint(run.checkpoint("last"), state, about)
+        hooks.on_pause(state)
+
+    trained: nn.Module = model
+    if world.size > 1:
+        ids = [device.index] if device.type == "cuda" else None
+        trained = nn.parallel.DistributedDataParallel(model, device_ids=ids)
+    if knobs.compile:
+        trained = torch.compile(trained)
+    try:
+        return fit(
+            *(state, batches, val_loader, schedule, knobs),
+            null_label=len(images.classes),
+            target=config.diffusion.target,
+            precision=precision,
+            hooks=replace(hooks, on_epoch=on_epoch, on_pause=on_pause),
+            trained=trained,
+        )
+    except Diverged as error:
+        last = run.checkpoint("last")
+        way = f"ddpm train --resume {folder} --learning-rate {knobs.learning_rate / 3:.1g}"
+        if last.is_file():
+            raise UserError(
+                f"{error} The last good checkpoint is {last}: go on with `{way}`."
+            ) from error
+        raise UserError(f"{error} Start again with a lower --learning-rate.") from error
+
+
+def fast_batches(
+    loader: DataLoader, images: ImageSet, config: RunConfig, device: torch.device, world: World
+) -> DeviceBatches | DataLoader:
+    """The images on the device as a whole where they fit, in memory where they do not.
+
+    The loader with its worker processes is taken when the user asks for workers.
+    """
+    if config.data.num_workers and world.size == 1:
+        return loader
+    place = device
+    if device.type == "cuda" and images.images.nbytes > torch.cuda.mem_get_info(device)[0] / 4:
+        place = torch.device("cpu")
+    world.share(config.train.batch_size)
+    return DeviceBatches(
+        images.images,
+        images.labels,
+        loader.dataset.indices,
+        config.train.batch_size,
+        loader.dataset.transform.flip,
+        loader.generator,
+        place,
+        world.rank,
+        world.size,
     )
-    return run
 
 
-def draw_progress(painter: Painter, path: Path) -> None:
-    """One picture a class, from the same noise each time, by a short DDIM walk without guidance."""
+def draw_progress(painter: Painter, path: Path, world: World | None = None) -> None:
+    """One picture a class, from the same noise each time, by a short DDIM walk without guidance.
+
+    Several processes share the pictures out.
+    """
+    world = world or World()
     y = torch.arange(len(painter.classes))
+    noise = painter.noise(len(y), seed=0)
     how = SampleConfig(sampler="ddim", steps=20, guidance_scale=1.0)
-    x = painter.draw(y, painter.noise(len(y), seed=0), how)
-    save_picture(grid(x, columns=min(10, len(y)), zoom=1), path)
+    mine = slice(world.rank, None, world.size)
+    drawn = painter.draw(y[mine], noise[mine], how) if len(y[mine]) else noise[:0]
+    parts = world.gather(drawn)
+    if world.is_main:
+        x = torch.empty_like(noise)
+        for rank, part in enumerate(parts):
+            x[rank :: world.size] = part
+        save_picture(grid(x, columns=min(10, len(y)), zoom=1), path)
 
 
 def with_sampling(config: RunConfig, **changes) -> SampleConfig:

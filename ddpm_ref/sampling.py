@@ -184,6 +184,8 @@ def ddim_step(
     """
     if not -1 <= t_next < t:
         raise ValueError(f"t_next must lie between −1 and t − 1 = {t - 1}, got {t_next}")
+    if not 0 <= eta <= 1:
+        raise ValueError(f"eta must lie between 0 and 1, got {eta}")
     steps = torch.full((len(x_t),), t, dtype=torch.int64, device=x_t.device)
     x_0 = predict_x0(schedule, x_t, steps, prediction, target)
     if clip:
@@ -327,9 +329,10 @@ def _start(model: nn.Module, shape, noise: Tensor | None, generator, device) -> 
 
 @contextmanager
 def _eval_mode(model: nn.Module):
-    was_training = model.training
+    modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
         yield
     finally:
-        model.train(was_training)
+        for module, training in modes:  # one by one: parts of it may have been in eval mode
+            module.training = training

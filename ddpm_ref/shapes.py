@@ -60,7 +60,7 @@ def draw(indices, seed: int = 0, size: int = 16) -> np.ndarray:
 def _draw_portion(indices: np.ndarray, seed: int, size: int) -> np.ndarray:
     scale = _between(SCALE, _uniform(seed, indices, "scale"))
     angle = _between((-ROTATION, ROTATION), _uniform(seed, indices, "angle"))
-    room = 1.0 - scale  # keeps the whole shape inside the image
+    room = 1.0 - scale  # keeps the shape inside, but for a fraction of a pixel of a turned corner
     centre_x = room * _between((-1, 1), _uniform(seed, indices, "x"))
     centre_y = room * _between((-1, 1), _uniform(seed, indices, "y"))
 

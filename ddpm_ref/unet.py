@@ -188,10 +188,15 @@ class UNet(nn.Module):
         super().__init__()
         if channels not in (1, 3):
             raise ValueError(f"images have 1 or 3 channels, got {channels}")
+        if not multipliers or min(blocks, middle_blocks, 1 if up_blocks is None else up_blocks) < 1:
+            raise ValueError("a U-Net needs at least one level, and one block everywhere")
+        if heads < 1:
+            raise ValueError(f"heads must be at least 1, got {heads}")
         self.channels = channels
         self.num_classes = num_classes
         self.factor = 2 ** (len(multipliers) - 1)
         self._check_size(image_size, image_size)
+        up_blocks = blocks if up_blocks is None else up_blocks
         resolutions = [image_size // 2**level for level in range(len(multipliers))]
         if unknown := set(attention_resolutions) - set(resolutions):
             raise ValueError(
@@ -216,7 +221,7 @@ class UNet(nn.Module):
         )
         self.middle_attention = _attention_layers(widths[-1], heads_at[-1], 1)[0]
         self.ups = nn.ModuleList(
-            UpBlock(i, o, o, cond_dim, up_blocks or blocks, h, upsample, **block_options)
+            UpBlock(i, o, o, cond_dim, up_blocks, h, upsample, **block_options)
             for i, o, h in zip(widths[:0:-1], widths[-2::-1], heads_at[-2::-1], strict=True)
         )
         self.head_norm = nn.GroupNorm(GROUPS, base_width * multipliers[0])

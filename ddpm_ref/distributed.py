@@ -1,0 +1,94 @@
+"""Several processes, one model: what `torchrun` starts, on one machine or many.
+
+Each process has a GPU (or a share of the CPU) and sees its part of every batch; gradients are averaged
+by DistributedDataParallel, so that a step equals that of one process with the whole batch.
+"""
+
+import os
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from ddpm_ref.errors import UserError
+
+
+@dataclass(frozen=True)
+class World:
+    """Which of how many processes this is.
+
+    Attributes:
+        rank: 0…size−1 over all machines; 0 writes files and talks.
+        size: number of processes.
+        local_rank: number on this machine, which is that of its GPU.
+    """
+
+    rank: int = 0
+    size: int = 1
+    local_rank: int = 0
+
+    @property
+    def is_main(self) -> bool:
+        return self.rank == 0
+
+    def share(self, batch_size: int) -> int:
+        """How many images of a batch each process takes.
+
+        Raises:
+            UserError: when the batch cannot be shared out evenly.
+        """
+        if batch_size % self.size:
+            raise UserError(
+                f"A batch of {batch_size} cannot be shared by {self.size} processes: "
+                f"choose a --batch-size that {self.size} divides."
+            )
+        return batch_size // self.size
+
+    def any(self, flag: bool) -> bool:
+        """Whether it is so in any of the processes; all of them have to ask."""
+        if self.size == 1:
+            return flag
+        votes = torch.tensor(float(flag), device=self._device())
+        dist.all_reduce(votes, dist.ReduceOp.MAX)
+        return bool(votes)
+
+    def gather(self, mine: Tensor) -> list[Tensor]:
+        """The CPU tensors of all processes, in the order of ranks; all of them have to call it."""
+        if self.size == 1:
+            return [mine]
+        found: list = [None] * self.size
+        dist.all_gather_object(found, mine)
+        return found
+
+    def _device(self):
+        return f"cuda:{self.local_rank}" if dist.get_backend() == "nccl" else "cpu"
+
+
+def join_world(device: str | None = None) -> World:
+    """Meet the other processes that torchrun started; a world of one when it did not start this one.
+
+    Args:
+        device: what the user asked for; "cpu" keeps the processes off the GPUs.
+    """
+    size = int(os.environ.get("WORLD_SIZE", 1))
+    if size == 1:
+        return World()
+    local_rank = int(os.environ["LOCAL_RANK"])
+    on_gpu = torch.cuda.is_available() and (device is None or device.startswith("cuda"))
+    if on_gpu:
+        if local_rank >= torch.cuda.device_count():
+            raise UserError(
+                f"{os.environ.get('LOCAL_WORLD_SIZE', size)} processes were started on a machine with "
+                f"{torch.cuda.device_count()} GPUs: start as many as there are GPUs, or add --device cpu."
+            )
+        torch.cuda.set_device(local_rank)
+    if not dist.is_initialized():
+        dist.init_process_group("nccl" if on_gpu else "gloo")
+    return World(int(os.environ["RANK"]), size, local_rank)
+
+
+def leave_world() -> None:
+    """Part from the other processes."""
+    if dist.is_available() and dist.is_initialized():
+        dist.destroy_process_group()

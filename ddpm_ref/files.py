@@ -1,0 +1,76 @@
+"""Files that appear whole or not at all, and weights that cannot run code when they are read."""
+
+import json
+import os
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as to_bytes
+from torch import Tensor, nn
+
+from ddpm_ref.errors import UserError
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write beside the file and rename: whoever reads it finds the old content or the new, whole."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with open(beside, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise UserError(
+            f"Cannot write {path} ({error.strerror or error}): choose another place or make room."
+        ) from error
+
+
+def write_tensors(path: Path, tensors: dict[str, Tensor], header: dict) -> None:
+    """Tensors and a header to safetensors; the header again in a .json file beside it, for people."""
+    tensors = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
+    write_atomically(path, to_bytes(tensors, metadata={"ddpm": json.dumps(header)}))
+    write_atomically(path.with_suffix(".json"), (json.dumps(header, indent=2) + "\n").encode())
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict]:
+    """The tensors and the header of one of our safetensors files.
+
+    Raises:
+        UserError: when the file is missing, damaged, or not one of ours.
+    """
+    if not Path(path).is_file():
+        raise UserError(
+            f"There is no checkpoint {path}: give the folder of a run, or a .safetensors file of one."
+        )
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = json.loads((file.metadata() or {})["ddpm"])
+            names = list(file.keys())
+            return {name: file.get_tensor(name) for name in names}, header
+    except KeyError as error:
+        raise UserError(
+            f"{path} was not written by this program: it holds weights, but not what of."
+        ) from error
+    except (SafetensorError, OSError, ValueError) as error:
+        raise UserError(
+            f"{path} is damaged or no safetensors file ({error}): take another checkpoint."
+        ) from error
+
+
+def load_weights(model: nn.Module, weights: dict[str, Tensor], path: Path) -> None:
+    """`load_state_dict`, with one sentence for all that can be wrong."""
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        own = model.state_dict()
+        odd = [
+            k
+            for k in {**own, **weights}
+            if k not in own or k not in weights or own[k].shape != weights[k].shape
+        ]
+        raise UserError(
+            f"{path} holds the weights of another model: {len(odd)} tensors differ in name or shape "
+            f"(the first is {odd[0]}); use it with the configuration it was trained with."
+        ) from error

@@ -1,0 +1,20 @@
+"""What every test shares: one thread, one seed, and a short schedule that is easy on float32."""
+
+import pytest
+import torch
+
+from ddpm_ref.diffusion import NoiseSchedule
+
+# Small tensors gain nothing from a second thread, and pytest's own workers fill the cores.
+torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def same_random_numbers_in_every_test():
+    torch.manual_seed(0)
+
+
+@pytest.fixture
+def schedule() -> NoiseSchedule:
+    """Twelve steps, beta from 0.05 to 0.4: far from the ends where float32 loses digits."""
+    return NoiseSchedule(torch.linspace(0.05, 0.4, 12))

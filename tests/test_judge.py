@@ -1,0 +1,259 @@
+"""The referee: its arithmetic against scipy and by hand, itself against pictures it has not seen."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import scipy.linalg
+import tiny
+import torch
+from PIL import Image
+
+from ddpm_ref import judge as judge_module
+from ddpm_ref.data import load_dataset, to_model_range
+from ddpm_ref.errors import UserError
+from ddpm_ref.evaluation import evaluate
+from ddpm_ref.files import write_tensors
+from ddpm_ref.judge import (
+    Judge,
+    Referee,
+    appoint_referee,
+    class_accuracy,
+    frechet_distance,
+    load_judge,
+    save_judge,
+    train_judge,
+)
+from ddpm_ref.presets import DataConfig
+
+
+def cloud(n, d, seed, scale=1.0, shift=0.0):
+    """(n, d) of correlated numbers."""
+    g = torch.Generator().manual_seed(seed)
+    mix = torch.randn(d, d, generator=g)
+    return torch.randn(n, d, generator=g) @ mix * scale + shift
+
+
+def exactly(mean, cov, n=50):
+    """(n, d) whose sample mean and sample covariance are exactly these."""
+    d = len(mean)
+    x = torch.randn(n, d, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
+    x = x - x.mean(0)
+    white = x @ torch.linalg.inv(torch.linalg.cholesky(torch.cov(x.T))).T
+    return white @ torch.linalg.cholesky(cov).T + mean
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_frechet_distance_against_scipy(seed):
+    a, b = cloud(300, 6, seed), cloud(200, 6, seed + 10, scale=0.5, shift=1.0)
+    cov_a, cov_b = np.cov(a.double().numpy().T), np.cov(b.double().numpy().T)
+    root = scipy.linalg.sqrtm(cov_a @ cov_b)
+    apart = (a.double().mean(0) - b.double().mean(0)).square().sum().item()
+    expected = apart + np.trace(cov_a) + np.trace(cov_b) - 2 * np.trace(root).real
+    assert frechet_distance(a, b) == pytest.approx(expected, rel=1e-6)
+    assert frechet_distance(b, a) == pytest.approx(expected, rel=1e-6)
+
+
+def test_frechet_distance_of_known_gaussians():
+    """For covariances that commute: |difference of means|² + Σ(σ_a − σ_b)²."""
+    mean_a, mean_b = torch.zeros(3).double(), torch.tensor([1.0, -2.0, 0.5]).double()
+    sigma_a, sigma_b = (
+        torch.tensor([1.0, 2.0, 3.0]).double(),
+        torch.tensor([2.0, 2.0, 0.5]).double(),
+    )
+    a, b = exactly(mean_a, torch.diag(sigma_a**2)), exactly(mean_b, torch.diag(sigma_b**2))
+    assert frechet_distance(a, b) == pytest.approx(5.25 + 1 + 0 + 6.25, rel=1e-9)
+    correlated = torch.tensor([[2.0, 0.6], [0.6, 1.0]]).double()
+    zero = torch.zeros(2).double()  # four times the covariance is twice the size: trace(C) remains
+    a, b = exactly(zero, correlated), exactly(zero, 4 * correlated)
+    assert frechet_distance(a, b) == pytest.approx(3.0, rel=1e-9)
+
+
+@pytest.mark.parametrize("n", [400, 5])  # with 5 the covariance has no full rank
+def test_frechet_distance_to_itself_is_zero(n):
+    a = cloud(n, 16, 0)
+    size = torch.cov(a.T).trace().item()
+    assert 0 <= frechet_distance(a, a) < 1e-6 * size
+    assert frechet_distance(a, a + 1) == pytest.approx(16, rel=1e-3)
+
+
+def test_frechet_distance_needs_two_samples():
+    with pytest.raises(ValueError, match="2 samples"):
+        frechet_distance(torch.zeros(1, 4), torch.zeros(9, 4))
+
+
+def test_class_accuracy_by_hand():
+    guessed = torch.tensor([0, 0, 1, 2, 1, 1])
+    asked = torch.tensor([0, 0, 0, 1, 1, 1])
+    over_all, each = class_accuracy(guessed, asked, 3)
+    assert over_all == pytest.approx(4 / 6)
+    assert each[:2] == pytest.approx([2 / 3, 2 / 3])
+    assert math.isnan(each[2])  # never asked for
+
+
+@pytest.fixture(scope="module")
+def small_judge():
+    """Trained for a second on little pictures."""
+    return train_judge(load_dataset("shapes", image_size=8, size=1000), steps=60, seed=0)
+
+
+def test_a_little_training_beats_chance(small_judge):
+    unseen = load_dataset("shapes", image_size=8, size=500, test=True)
+    _, guessed = small_judge.look_at(to_model_range(unseen.images))
+    accuracy, _ = class_accuracy(guessed, unseen.labels, 10)
+    assert accuracy > 0.5  # chance is 0.1
+    assert not small_judge.training
+
+
+def test_training_a_judge_leaves_the_random_state_and_repeats():
+    images = load_dataset("shapes", image_size=8, size=100)
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    first, again, other = (train_judge(images, steps=3, seed=seed) for seed in (1, 1, 2))
+    assert torch.equal(torch.get_rng_state(), before)
+    assert torch.equal(first.to_logits.weight, again.to_logits.weight)
+    assert not torch.equal(first.to_logits.weight, other.to_logits.weight)
+
+
+def test_looking_in_batches_is_looking_at_once(small_judge):
+    x = to_model_range(load_dataset("shapes", image_size=8, size=23).images)
+    features, guessed = small_judge.look_at(x)
+    in_parts = small_judge.look_at(x, batch=5)
+    assert features.shape == (23, 64)
+    torch.testing.assert_close(in_parts[0], features, rtol=1e-4, atol=1e-4)
+    assert torch.equal(guessed, small_judge(x).argmax(1))
+    assert torch.equal(in_parts[1], guessed)
+
+
+def test_a_judge_comes_back_from_its_file(tmp_path, small_judge):
+    save_judge(small_judge, tmp_path / "judge.safetensors", {"seed": 0})
+    loaded = load_judge(tmp_path / "judge.safetensors")
+    x = to_model_range(load_dataset("shapes", image_size=8, size=7).images)
+    assert torch.equal(loaded.look_at(x)[0], small_judge.look_at(x)[0])
+    assert loaded.state_dict().keys() == small_judge.state_dict().keys()
+
+
+def test_a_judge_of_other_images_comes_back_too(tmp_path):
+    save_judge(Judge(1, 4), tmp_path / "judge.safetensors")
+    loaded = load_judge(tmp_path / "judge.safetensors")
+    assert loaded(torch.zeros(2, 1, 28, 28)).shape == (2, 4)
+
+
+def test_a_file_that_is_no_judge_is_one_sentence(tmp_path):
+    path = tmp_path / "judge.safetensors"
+    write_tensors(path, {"model.w": torch.zeros(1)}, {"about": {}})
+    with pytest.raises(UserError, match=r"judge\.safetensors"):
+        load_judge(path)
+
+
+def pictures(folder, colours, n, seed):
+    """Class folders of n noisy 8×8 pictures each, all different."""
+    rng = np.random.default_rng(seed)
+    for name, colour in colours.items():
+        (folder / name).mkdir(parents=True)
+        for k in range(n):
+            pixels = np.clip(rng.normal(colour, 20, (8, 8, 3)), 0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(folder / name / f"{k}.png")
+
+
+COLOURS = {"dark": 60, "light": 190}
+
+
+def as_set(images):
+    return {bytes(image.numpy().tobytes()) for image in images}
+
+
+@pytest.mark.parametrize("with_test_part", [True, False])
+def test_the_referee_of_a_folder(tmp_path, monkeypatch, with_test_part):
+    """It learns from one part and is measured on the other; a second call remembers it."""
+    data = tmp_path / "data"
+    pictures(data / "train" if with_test_part else data, COLOURS, 20, seed=0)
+    if with_test_part:
+        pictures(data / "test", COLOURS, 6, seed=1)
+    learnt_from, train = [], judge_module.train_judge
+
+    def briefly(images, **options):
+        learnt_from.append(images)
+        return train(images, steps=20, **options)
+
+    looked_at, look_at = [], Judge.look_at
+    monkeypatch.setattr(judge_module, "train_judge", briefly)
+    monkeypatch.setattr(
+        Judge, "look_at", lambda self, x: (looked_at.append(x), look_at(self, x))[1]
+    )
+    config = DataConfig(dataset="folder", data_dir=str(data), image_size=8)
+    referee = appoint_referee(config, keep_in=tmp_path)
+    again = appoint_referee(config, keep_in=tmp_path)
+
+    (learnt,) = learnt_from  # the second call found the file of the first
+    learnt, measured = as_set(to_model_range(learnt.images)), as_set(looked_at[0])
+    assert learnt.isdisjoint(measured)
+    assert (len(learnt), len(measured)) == ((40, 12) if with_test_part else (36, 4))
+    assert referee.n == len(measured)
+    assert referee.features.shape == (referee.n, 64)
+    assert referee.accuracy > 0.9
+    assert torch.equal(again.features, referee.features)
+    assert (tmp_path / "judge.safetensors").is_file()
+
+
+def test_a_referee_is_measured_on_at_most_so_many():
+    assert appoint_referee(DataConfig(), held_out=50).n == 50
+
+
+def test_the_shipped_judge_knows_shapes():
+    referee = appoint_referee(DataConfig())
+    assert referee.n == 2000
+    assert referee.accuracy >= 0.99
+    assert isinstance(referee, Referee)
+
+
+class Copier:
+    """A painter that draws real pictures of the classes asked for; `wrong` of every ten are another's."""
+
+    def __init__(self, wrong=0):
+        self.config, self.wrong, self.asked = tiny.CONFIG, wrong, []
+        self.real = load_dataset("shapes", image_size=16, size=200, test=True)
+        self.classes = self.real.classes
+
+    def noise(self, n, seed):
+        return torch.full((n, 3, 16, 16), float(seed))
+
+    def draw(self, y, noise, how, seed, advance=None):
+        self.asked.append((how.guidance_scale, float(noise.mean()), seed))
+        shown = torch.where(y < self.wrong, (y + 1) % 10, y)
+        chosen = shown + 10 * (torch.arange(len(y)) // 10)  # image i shows class i % 10
+        return to_model_range(self.real.images[chosen])
+
+
+def test_evaluation_scores_what_was_asked_for():
+    referee = appoint_referee(DataConfig(), held_out=500)
+    perfect = evaluate(Copier(), referee, tiny.CONFIG.sample, n=100, seed=7)
+    assert perfect["n"] == 100
+    assert perfect["class_accuracy"] >= 0.97
+    assert perfect["frechet_n"] == [100, 500]
+    assert perfect["guidance_scale"] == 1.5
+    assert perfect["class_accuracy_guided"] == perfect["class_accuracy"]
+    painter = Copier(wrong=3)
+    wrong = evaluate(painter, referee, tiny.CONFIG.sample, n=100, seed=7)
+    assert wrong["class_accuracy"] == pytest.approx(perfect["class_accuracy"] - 0.3, abs=0.03)
+    assert wrong["worst_class"] in painter.classes[:3]
+    assert wrong["worst_class_accuracy"] <= 0.1
+    assert wrong["class_accuracies"]["arrow"] >= 0.9
+    assert painter.asked == [(1.0, 7.0, 7), (1.5, 7.0, 7)]  # the same noise without and with
+
+
+def test_evaluation_without_guidance_draws_once():
+    painter, how = Copier(), replace(tiny.CONFIG.sample, guidance_scale=1.0)
+    result = evaluate(painter, appoint_referee(DataConfig(), held_out=50), how, n=13)
+    assert len(painter.asked) == 1
+    assert not any(key.endswith("_guided") for key in result)
+    # 13 pictures of ten classes: three of them twice
+    assert len(result["class_accuracies"]) == 10
+
+
+def test_evaluation_of_fewer_pictures_than_classes_has_no_nan():
+    how = replace(tiny.CONFIG.sample, guidance_scale=1.0)
+    result = evaluate(Copier(), appoint_referee(DataConfig(), held_out=50), how, n=4)
+    assert list(result["class_accuracies"]) == ["circle", "square", "triangle", "star"]
+    assert all(value == value for value in result["class_accuracies"].values())

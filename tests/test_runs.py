@@ -1,0 +1,308 @@
+"""The folder of a run, and the painter that comes out of it."""
+
+import json
+import math
+import sys
+from dataclasses import replace
+
+import pytest
+import tiny
+import torch
+from PIL import Image
+
+from ddpm_ref import runs
+from ddpm_ref.errors import UserError
+from ddpm_ref.files import read_tensors, write_tensors
+from ddpm_ref.presets import SampleConfig
+from ddpm_ref.runs import (
+    Run,
+    draw_progress,
+    export_weights,
+    fit_to_dataset,
+    free_name,
+    load_painter,
+    make_schedule,
+    steps_of,
+    with_sampling,
+)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """Two epochs of the tiny recipe."""
+    return tiny.make_run(tmp_path_factory.mktemp("runs") / "run", images=216)
+
+
+@pytest.fixture(scope="module")
+def painter(run):
+    return load_painter(run.folder)
+
+
+def test_a_run_has_its_files(run):
+    assert tiny.tree(run.folder).keys() == {
+        *("config.json", "metrics.csv", "checkpoints", "samples"),
+        *(
+            f"checkpoints/{name}.{kind}"
+            for name in ("last", "best")
+            for kind in ("json", "safetensors")
+        ),
+        *("samples/epoch-0001.png", "samples/epoch-0002.png"),
+    }
+    about = json.loads((run.folder / "config.json").read_text(encoding="utf-8"))
+    assert about["classes"] == list(tiny.shapes().classes)
+    assert about["config"]["train"]["images"] == 216
+    assert about["command"].startswith("ddpm")
+    with Image.open(run.folder / "samples" / "epoch-0002.png") as picture:
+        assert picture.width >= 160 and picture.height >= 16  # ten classes of 16 pixels
+
+
+def test_samples_are_drawn_every_few_epochs_and_at_the_end(tmp_path):
+    run = tiny.make_run(tmp_path / "run", images=5 * 12, batch_size=12, sample_every=2)
+    assert [p.name for p in (run.folder / "samples").iterdir()] == ["epoch-0001.png"]
+    run = tiny.make_run(tmp_path / "longer", images=3 * 108, sample_every=2)
+    names = sorted(p.name for p in (run.folder / "samples").iterdir())
+    assert names == ["epoch-0002.png", "epoch-0003.png"]
+
+
+def test_the_same_seed_makes_the_same_run(tmp_path, run, painter):
+    again = load_painter(tiny.make_run(tmp_path / "again", images=216).folder)
+    other = load_painter(tiny.make_run(tmp_path / "other", images=216, seed=1).folder)
+    name = "stem.weight"
+    assert torch.equal(again.model.state_dict()[name], painter.model.state_dict()[name])
+    assert not torch.equal(other.model.state_dict()[name], painter.model.state_dict()[name])
+
+
+@pytest.mark.parametrize("kind", ["folder", "empty folder", "file"])
+def test_a_run_is_never_put_where_something_is(tmp_path, kind):
+    place = tmp_path / "there"
+    if kind == "file":
+        place.write_text("mine")
+    else:
+        place.mkdir()
+    if kind == "folder":
+        (place / "config.json").write_text("mine")
+    before = tiny.tree(tmp_path)
+    with pytest.raises(UserError, match="exists already"):
+        Run.create(place, tiny.CONFIG, ("a",))
+    assert tiny.tree(tmp_path) == before
+
+
+def test_a_recipe_that_cannot_be_leaves_no_folder(tmp_path):
+    broken = replace(tiny.CONFIG, model=replace(tiny.CONFIG.model, base_width=12))
+    with pytest.raises(ValueError, match="12"):
+        runs.train(broken, tiny.shapes(), tmp_path / "run", torch.device("cpu"))
+    too_large = tiny.config(batch_size=500)
+    with pytest.raises(ValueError, match="500"):
+        runs.train(too_large, tiny.shapes(), tmp_path / "run", torch.device("cpu"))
+    assert tiny.tree(tmp_path) == {}
+
+
+def test_a_folder_that_is_no_run(tmp_path):
+    with pytest.raises(UserError, match=r"config\.json"):
+        Run(tmp_path)
+    (tmp_path / "config.json").write_text('{"half": ')
+    with pytest.raises(UserError, match="damaged"):
+        Run(tmp_path).about()
+
+
+def test_metrics_come_back(tmp_path):
+    run = Run.create(tmp_path / "run", tiny.CONFIG, ("a",))
+    assert run.metrics() == []
+    rows = [{"epoch": 1, "val_loss": 0.1 + 0.2}, {"epoch": 2, "val_loss": 1e-17}]
+    for row in rows:
+        run.add_metrics(row)
+    assert run.metrics() == rows  # floats to the last digit
+    run.add_metrics({"epoch": 3, "val_loss": math.nan})
+    assert math.isnan(run.metrics()[2]["val_loss"])
+    text = (run.folder / "metrics.csv").read_text(encoding="utf-8")
+    assert text.splitlines()[0] == "epoch,val_loss"
+
+
+def test_metrics_of_a_run(run):
+    rows = run.metrics()
+    assert [row["epoch"] for row in rows] == [1, 2]
+    assert [row["images_seen"] for row in rows] == [108, 216]
+    assert all(0 < row["val_loss"] < 2 for row in rows)
+
+
+def test_free_name(tmp_path):
+    assert free_name(tmp_path / "run") == tmp_path / "run"
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run-2").touch()
+    assert free_name(tmp_path / "run") == tmp_path / "run-3"
+
+
+def test_command_line_can_be_typed_again(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["/usr/bin/ddpm", "train", "--out", "my runs/a"])
+    assert runs.command_line() == "ddpm train --out 'my runs/a'"
+
+
+def test_a_painter_has_the_averaged_weights(run, painter):
+    tensors, _ = read_tensors(run.checkpoint("last"))
+    for key, value in painter.model.state_dict().items():
+        assert torch.equal(value, tensors[f"ema.{key}"])
+    assert not torch.equal(tensors["ema.stem.weight"], tensors["model.stem.weight"])
+    assert not painter.model.training
+    assert painter.classes == tiny.shapes().classes
+    assert painter.config.train.images == 216
+
+
+def test_without_an_average_a_painter_has_the_weights(tmp_path):
+    run = tiny.make_run(tmp_path / "run", ema_decay=None)
+    tensors, _ = read_tensors(run.checkpoint("last"))
+    painter = load_painter(run.folder)
+    assert torch.equal(painter.model.state_dict()["stem.weight"], tensors["model.stem.weight"])
+
+
+def test_best_is_the_epoch_of_the_lowest_validation_loss(tmp_path, monkeypatch):
+    """Validation made to say 0.5, 0.2, 0.9: best must be the second epoch, last the third."""
+    said = iter([0.5, 0.2, 0.9])
+    monkeypatch.setattr("ddpm_ref.training.validate", lambda *a, **k: (next(said), [0.0] * 10))
+    run = tiny.make_run(tmp_path / "run", images=3 * 108)
+    epochs = {name: read_tensors(run.checkpoint(name))[1]["epoch"] for name in ("best", "last")}
+    assert epochs == {"best": 2, "last": 3}
+    best, last = (load_painter(run.folder, name) for name in ("best", "last"))
+    assert best.source.name == "best.safetensors"
+    assert not torch.equal(best.model.stem.weight, last.model.stem.weight)
+
+
+def test_an_exported_model_draws_the_same(tmp_path, painter):
+    path = tmp_path / "small.safetensors"
+    export_weights(painter, path, note="made by a test")
+    tensors, _ = read_tensors(path)
+    assert {value.dtype for value in tensors.values()} == {torch.float16}
+    again = load_painter(path)
+    assert again.classes == painter.classes
+    assert again.config == painter.config
+    assert again.about["note"] == "made by a test"
+    for key, value in painter.model.state_dict().items():
+        assert torch.equal(again.model.state_dict()[key], value.half().float())
+    y, noise = torch.tensor([3]), painter.noise(1, seed=0)
+    how = SampleConfig(steps=4, guidance_scale=1.0)
+    difference = again.draw(y, noise, how) - painter.draw(y, noise, how)
+    assert difference.abs().max() < 0.02
+
+
+def test_no_painter_from_a_file_of_something_else(tmp_path):
+    path = tmp_path / "judge.safetensors"
+    for header in ({"about": {}}, {"judge": {}}, [], {"about": {"config": {}, "classes": []}}):
+        write_tensors(path, {"w": torch.zeros(1)}, header)
+        with pytest.raises(UserError, match=r"judge\.safetensors"):
+            load_painter(path)
+
+
+def test_no_painter_when_weights_and_recipe_disagree(tmp_path, run):
+    tensors, header = read_tensors(run.checkpoint("last"))
+    header["about"]["config"]["model"]["base_width"] = 16
+    write_tensors(tmp_path / "other.safetensors", tensors, header)
+    with pytest.raises(UserError, match="another model"):
+        load_painter(tmp_path / "other.safetensors")
+
+
+def test_no_painter_from_a_run_without_checkpoints(tmp_path):
+    Run.create(tmp_path / "run", tiny.CONFIG, ("a",))
+    with pytest.raises(UserError, match="no checkpoint yet"):
+        load_painter(tmp_path / "run")
+
+
+def test_the_shipped_painter_draws():
+    painter = load_painter()
+    assert painter.classes == tiny.shapes().classes
+    x = painter.draw(torch.tensor([3]), painter.noise(1, 0), with_sampling(painter.config))
+    assert x.shape == (1, 3, 16, 16)
+    assert x.std() > 0.1
+
+
+def test_labels_by_name_and_number(painter):
+    assert painter.labels(["star", "Heart", "0", "9", "star"]) == [3, 6, 0, 9, 3]
+    for unknown in ("starr", "10", "-1", "", "1.0"):
+        with pytest.raises(UserError, match="There is no class"):
+            painter.labels([unknown])
+
+
+def test_noise_is_fixed_by_its_seed(painter):
+    a = painter.noise(3, seed=4)
+    torch.rand(1)
+    assert a.shape == (3, 3, 16, 16)
+    assert torch.equal(a, painter.noise(3, seed=4))
+    assert not torch.equal(a, painter.noise(3, seed=5))
+
+
+@pytest.mark.parametrize("sampler", ["ddim", "dpm"])
+def test_drawing_in_chunks_is_drawing_at_once(monkeypatch, painter, sampler):
+    y, noise = torch.arange(7), painter.noise(7, seed=0)
+    how = SampleConfig(sampler=sampler, steps=4, guidance_scale=2.0)
+    at_once = painter.draw(y, noise, how)
+    monkeypatch.setattr(runs, "CHUNK", 3)
+    took, seen = [], []
+    in_chunks = painter.draw(
+        *(y, noise, how), callback=lambda i, t, x_t, x_0: seen.append((i, t)), advance=took.append
+    )
+    assert at_once.shape == noise.shape
+    torch.testing.assert_close(in_chunks, at_once, rtol=1e-4, atol=1e-4)
+    assert took == [3] * 4 + [3] * 4 + [1] * 4
+    assert seen == [(0, 19), (1, 14), (2, 9), (3, 4)] * 3
+    other = painter.draw(y + 1, noise, how)
+    assert not torch.allclose(other, at_once, atol=1e-3)  # labels reach the model
+
+
+@pytest.mark.parametrize(
+    "how", [SampleConfig("ddpm"), SampleConfig("ddim", steps=4, eta=1.0)], ids=["ddpm", "eta 1"]
+)
+def test_drawing_with_noise_on_the_way_is_fixed_by_its_seed(painter, how):
+    y, noise = torch.tensor([0, 1]), painter.noise(2, seed=0)
+    torch.manual_seed(1)
+    first = painter.draw(y, noise, how, seed=5)
+    torch.manual_seed(2)
+    assert torch.equal(painter.draw(y, noise, how, seed=5), first)
+    assert not torch.equal(painter.draw(y, noise, how, seed=6), first)
+
+
+def test_drawing_without_a_class(painter):
+    noise, how = painter.noise(2, seed=0), SampleConfig(steps=4, guidance_scale=1.0)
+    null = torch.full((2,), 10)
+    torch.testing.assert_close(painter.draw(None, noise, how), painter.draw(null, noise, how))
+
+
+def test_pictures_of_progress_are_the_run_s_own(tmp_path, run, painter):
+    """What training put beside the last epoch is what its last checkpoint draws."""
+    draw_progress(painter, tmp_path / "again.png")
+    again, then = tmp_path / "again.png", run.folder / "samples" / "epoch-0002.png"
+    assert Image.open(again).tobytes() == Image.open(then).tobytes()
+
+
+def test_the_data_set_rules_the_recipe():
+    recipe = replace(tiny.CONFIG, data=replace(tiny.CONFIG.data, image_size=24, size=30))
+    adapted, images = fit_to_dataset(recipe)
+    assert images.images.shape == (30, 3, 24, 24)
+    assert adapted.model.image_size == adapted.data.image_size == 24
+    assert adapted.model.attention_resolutions == (12,)
+    assert (adapted.model.channels, adapted.model.num_classes) == (3, 10)
+    assert adapted.train == recipe.train
+
+
+def test_schedules_by_name():
+    for name in ("linear", "cosine"):
+        recipe = replace(tiny.CONFIG, diffusion=replace(tiny.CONFIG.diffusion, schedule=name))
+        expected = getattr(tiny.NoiseSchedule, name)(20)
+        assert torch.equal(make_schedule(recipe).betas, expected.betas)
+    with pytest.raises(UserError, match="no schedule 'square'"):
+        make_schedule(
+            replace(tiny.CONFIG, diffusion=replace(tiny.CONFIG.diffusion, schedule="square"))
+        )
+
+
+def test_what_is_asked_for_goes_before_the_recipe():
+    how = with_sampling(tiny.CONFIG, steps=7, guidance_scale=0.0)
+    assert how == SampleConfig("ddim", steps=7, eta=0.0, guidance_scale=0.0)
+    assert with_sampling(tiny.CONFIG) == tiny.CONFIG.sample
+    assert steps_of(how, tiny.CONFIG) == 7
+    assert steps_of(with_sampling(tiny.CONFIG, sampler="ddpm"), tiny.CONFIG) == 20
+
+
+@pytest.mark.parametrize(
+    "wish", [{"sampler": "euler"}, {"steps": 0}, {"steps": 21}, {"eta": -0.1}, {"eta": math.nan}]
+)
+def test_what_cannot_be_sampled(wish):
+    with pytest.raises(UserError):
+        with_sampling(tiny.CONFIG, **wish)
