@@ -256,6 +256,13 @@ def train(
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="Write the metrics for TensorBoard too.")
     ] = False,
+    checkpoint_seconds: Annotated[
+        float | None,
+        typer.Option(
+            help="Longest time between two checkpoints; there is one after each epoch anyway.",
+            show_default=False,
+        ),
+    ] = None,
     seed: Seed = 0,
     device: Device = None,
 ) -> None:
@@ -308,6 +315,7 @@ def train(
         "--min-snr": (min_snr, 1e-6),
         "--sample-every": (sample_every, 1),
         "--image-size": (image_size, 1),
+        "--checkpoint-seconds": (checkpoint_seconds, 1),
         "--workers": (workers, 0),
     }
     for option, (value, least) in numbers.items():
@@ -337,6 +345,7 @@ def train(
         seed=seed,
         precision=precision,
         compile=compile_model or None,
+        checkpoint_seconds=checkpoint_seconds,
     )
     if ema_decay is not None:
         knobs = replace(knobs, ema_decay=ema_decay or None)
@@ -719,7 +728,7 @@ def _train(
         raise UserError(
             f"{folder} exists already: choose another --out, or remove it first; nothing was changed."
         )
-    where = _device(f"cuda:{world.local_rank}" if world.size > 1 and device is None else device)
+    where = world.device or _device(device)
     config, images = fit_to_dataset(config, console.tracker("reading images", "files"))
     if images.skipped:
         first = ", ".join(images.skipped[:3]) + (", …" if len(images.skipped) > 3 else "")
@@ -816,7 +825,13 @@ def _evaluate(
     data = painter.config.data
     if data_dir is not None:
         data = replace(data, data_dir=str(data_dir))
-    referee = appoint_referee(data, run.folder if run else None, progress=console.tracker)
+    referee = appoint_referee(
+        data,
+        run.folder if run else None,
+        split_seed=painter.config.train.seed,
+        device=painter.device,
+        progress=console.tracker,
+    )
     times = 1 if how.guidance_scale == 1 else 2
     total = times * n * steps_of(how, painter.config)
     with console.bar(f"drawing {times} × {n} pictures", total, "image steps") as advance:
@@ -867,9 +882,10 @@ def _save_gif(noise, frames: list, x, across: int, titles, path: Path) -> None:
 
 def main() -> None:
     """Entry point of `ddpm` and `python -m ddpm_ref`."""
-    # Threads that wait for each other by spinning slow down five times when another program wants a
-    # core. This has to be said before torch is imported.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    # GNU OpenMP's threads spin for milliseconds while they wait for each other: five to ten times
+    # slower as soon as another program wants a core. So short a spin costs nothing on an idle machine.
+    # It has to be said before torch is imported.
+    os.environ.setdefault("GOMP_SPINCOUNT", "3000")
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="replace")  # where a letter cannot be shown, the rest still is
     app(prog_name="ddpm")

@@ -21,12 +21,12 @@ class World:
     Attributes:
         rank: 0…size−1 over all machines; 0 writes files and talks.
         size: number of processes.
-        local_rank: number on this machine, which is that of its GPU.
+        device: what this process computes on; None in a world of one, which may choose.
     """
 
     rank: int = 0
     size: int = 1
-    local_rank: int = 0
+    device: torch.device | None = None
 
     @property
     def is_main(self) -> bool:
@@ -49,7 +49,7 @@ class World:
         """Whether it is so in any of the processes; all of them have to ask."""
         if self.size == 1:
             return flag
-        votes = torch.tensor(float(flag), device=self._device())
+        votes = torch.tensor(float(flag), device=self.device)
         dist.all_reduce(votes, dist.ReduceOp.MAX)
         return bool(votes)
 
@@ -60,9 +60,6 @@ class World:
         found: list = [None] * self.size
         dist.all_gather_object(found, mine)
         return found
-
-    def _device(self):
-        return f"cuda:{self.local_rank}" if dist.get_backend() == "nccl" else "cpu"
 
 
 def join_world(device: str | None = None) -> World:
@@ -85,7 +82,8 @@ def join_world(device: str | None = None) -> World:
         torch.cuda.set_device(local_rank)
     if not dist.is_initialized():
         dist.init_process_group("nccl" if on_gpu else "gloo")
-    return World(int(os.environ["RANK"]), size, local_rank)
+    own = torch.device("cuda", local_rank) if on_gpu else torch.device("cpu")
+    return World(int(os.environ["RANK"]), size, own)
 
 
 def leave_world() -> None:

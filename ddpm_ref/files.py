@@ -20,8 +20,10 @@ def write_atomically(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(beside, path)
-    except OSError as error:
+    except BaseException as error:  # Ctrl-C too must leave nothing behind
         beside.unlink(missing_ok=True)
+        if not isinstance(error, OSError):
+            raise
         raise UserError(
             f"Cannot write {path} ({error.strerror or error}): choose another place or make room."
         ) from error

@@ -123,6 +123,8 @@ def appoint_referee(
     data: DataConfig,
     keep_in: Path | None = None,
     held_out: int = 2000,
+    split_seed: int = 0,
+    device="cpu",
     progress: Callable[[str], Callable] = lambda what: iter,
 ) -> Referee:
     """The referee for a data set: shipped (shapes at 16×16), kept from an earlier call, or trained now.
@@ -131,6 +133,9 @@ def appoint_referee(
         data: the data set.
         keep_in: folder that remembers the trained judge as `judge.safetensors`; None for nowhere.
         held_out: at most so many real pictures to measure by.
+        split_seed: where there is no test part, the seed of the split that the model trained with: its
+            validation images are the real pictures to measure by.
+        device: where to train a judge, and where it looks at pictures.
         progress: given a title, what wraps the steps or files of that piece of work.
     """
     reading = progress("reading images")
@@ -146,14 +151,15 @@ def appoint_referee(
             real = load_dataset(data.dataset, **size, test=True, size=held_out, progress=reading)
         else:
             everything = load_dataset(data.dataset, **size, progress=reading)
-            train, val = split_dataset(len(everything.labels), data.val_fraction)
+            train, val = split_dataset(len(everything.labels), data.val_fraction, split_seed)
             learn, real = everything.subset(train), everything.subset(val)
         if kept and kept.is_file():
             judge = load_judge(kept)
         else:
-            judge = train_judge(learn, progress=progress("training the judge"))
+            judge = train_judge(learn, device=device, progress=progress("training the judge"))
             if kept:
                 save_judge(judge, kept)
+    judge = judge.to(device)
     order = torch.randperm(len(real.labels), generator=torch.Generator().manual_seed(0))[:held_out]
     features, guessed = judge.look_at(to_model_range(real.images[order]))
     right = (guessed == real.labels[order]).double()

@@ -326,7 +326,8 @@ def train(
         device: where to train.
         world: the processes that train together; only the first one writes.
         hooks: as in `fit`; the run has been written to when its on_epoch and on_pause are called.
-        resume: go on from the last checkpoint, with the learning rate and the length of `config`.
+        resume: go on from the last checkpoint, or from the start where none was written yet, with the
+            learning rate and the length of `config`.
 
     Returns:
         Whether the training came to its end; False when it was interrupted (and can be resumed).
@@ -363,13 +364,17 @@ def train(
     )
     if resume:
         run = Run(folder)
+        for leftover in run.folder.rglob(".*.part"):  # of a process that was killed while it wrote
+            leftover.unlink(missing_ok=True)
+    if resume and run.checkpoint("last").is_file():
         load_checkpoint(run.checkpoint("last"), state)
-        run.drop_metrics_after(state.epoch)
+        if world.is_main:
+            run.drop_metrics_after(state.epoch)
         # A new length or rate counts from here on.
         state.lr_schedule.base_lrs = [knobs.learning_rate]
         factor = state.lr_schedule.lr_lambdas[0](state.lr_schedule.last_epoch)
         optimizer.param_groups[0]["lr"] = knobs.learning_rate * factor
-    elif world.is_main:
+    elif not resume and world.is_main:
         run = Run.create(folder, config, images.classes)
     world.any(False)  # nobody goes on before the folder is there
     run = Run(folder)
@@ -414,7 +419,10 @@ def train(
             raise UserError(
                 f"{error} The last good checkpoint is {last}: go on with `{way}`."
             ) from error
-        raise UserError(f"{error} Start again with a lower --learning-rate.") from error
+        raise UserError(
+            f"{error} Remove {folder} and start again with a --learning-rate below "
+            f"{knobs.learning_rate:g}."
+        ) from error
 
 
 def fast_batches(

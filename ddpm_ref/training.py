@@ -41,7 +41,10 @@ def select_device(name: str | None = None) -> torch.device:
             return torch.device("cuda")
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
-        return torch.empty(0, device=name).device
+        device = torch.empty(0, device=name).device
+        if device.type == "meta":
+            raise NotImplementedError("it holds shapes, no numbers")
+        return device
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise UserError(
             f"There is no device {name!r} here: leave --device out to take the best one."
@@ -155,7 +158,7 @@ def train_one_epoch(
             have been scaled back: before it, the limit would be thousands of times too low.
         on_step: called as on_step(batch_size, loss) after each step; the loss is a detached tensor:
             looking at it makes a GPU wait.
-        should_stop: asked before each batch whether to end the walk here.
+        should_stop: asked after each step whether to end the walk here.
 
     Returns:
         The mean loss over the images of the epoch.
@@ -165,8 +168,6 @@ def train_one_epoch(
     scaler = scaler or make_scaler(device, precision)
     total, images = torch.zeros((), device=device), 0
     for x_0, y in loader:
-        if should_stop and should_stop():
-            break
         x_0, y = x_0.to(device, non_blocking=True), y.to(device, non_blocking=True)
         optimizer.zero_grad(set_to_none=True)
         with autocast(device, precision):
@@ -186,6 +187,9 @@ def train_one_epoch(
         images += len(x_0)
         if on_step:
             on_step(len(x_0), loss.detach())
+        # Here and not before the step: fetching a batch has already drawn its flips.
+        if should_stop and should_stop():
+            break
     return float(total) / max(1, images)
 
 

@@ -1,0 +1,171 @@
+"""Two processes on one machine train one model: the same gradients, no image twice, one writer."""
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+import tiny
+import torch
+
+from ddpm_ref.data import DeviceBatches
+from ddpm_ref.distributed import World, join_world
+from ddpm_ref.errors import UserError
+from ddpm_ref.files import read_tensors
+from ddpm_ref.runs import Run, make_model
+from ddpm_ref.training import validate
+
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+
+
+def torchrun(*arguments, cwd):
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        [*TORCHRUN, *map(str, arguments)],
+        cwd=cwd,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=180,
+    )
+
+
+def batches(rank=0, world=1, device="cpu"):
+    images = tiny.shapes(50)
+    shuffling = torch.Generator().manual_seed(3)
+    return DeviceBatches(
+        *(images.images, images.labels, list(range(5, 50)), 12, False, shuffling),
+        *(device, rank, world),
+    )
+
+
+def test_batches_of_all_processes_are_those_of_one():
+    whole, first, second = (list(batches(*place)) for place in ((0, 1), (0, 2), (1, 2)))
+    assert len(whole) == len(first) == len(second) == len(batches()) == 3
+    for (x, y), (x_a, y_a), (x_b, y_b) in zip(whole, first, second, strict=True):
+        assert len(x) == 12 and len(x_a) == len(x_b) == 6
+        assert torch.equal(x[0::2], x_a) and torch.equal(x[1::2], x_b)
+        assert torch.equal(y[0::2], y_a) and torch.equal(y[1::2], y_b)
+
+
+def test_batches_shuffle_anew_and_never_repeat_within_an_epoch():
+    loader = batches()
+    epochs = [[x for x, _ in loader], [x for x, _ in loader]]
+    for epoch in epochs:
+        pictures = {x.numpy().tobytes() for batch in epoch for x in batch}
+        assert len(pictures) == 36
+    assert not torch.equal(epochs[0][0], epochs[1][0])
+
+
+def test_batches_go_on_where_they_are_told_to_once():
+    straight, skipping = batches(), batches()
+    expected, _ = list(straight), list(straight)
+    skipping.first = 2
+    (only,) = list(skipping)
+    assert torch.equal(only[0], expected[2][0])
+    assert len(list(skipping)) == 3
+
+
+def test_a_batch_that_cannot_be_shared_out():
+    assert World(0, 4).share(12) == 3
+    with pytest.raises(UserError, match=r"batch of 10 .* 4 processes.*--batch-size"):
+        World(0, 4).share(10)
+
+
+def test_alone_there_is_nobody_to_meet(monkeypatch):
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    world = join_world()
+    assert (world.rank, world.size, world.is_main) == (0, 1, True)
+    assert world.any(True) and not world.any(False)
+    assert torch.equal(world.gather(torch.ones(2))[0], torch.ones(2))
+
+
+COMPARE = """
+import sys, torch
+from torch.nn.parallel import DistributedDataParallel
+sys.path.insert(0, {tests!r})
+import tiny
+from ddpm_ref.distributed import join_world
+from ddpm_ref.loss import p_losses
+from ddpm_ref.runs import make_model
+from ddpm_ref.training import validate
+
+torch.set_num_threads(1)
+world = join_world("cpu")
+torch.manual_seed(0)
+model = make_model(tiny.CONFIG)
+with torch.no_grad():
+    for p in model.parameters():
+        p.add_(0.05 * torch.randn_like(p))
+x_0, y = torch.rand(12, 3, 16, 16) * 2 - 1, torch.arange(12) % 10
+t, noise = torch.randint(0, 20, (12,)), torch.randn(12, 3, 16, 16)
+schedule = tiny.schedule()
+
+p_losses(model, schedule, x_0, t, y, noise, "v").backward()
+whole = [p.grad.clone() for p in model.parameters()]
+model.zero_grad()
+mine = slice(world.rank, None, world.size)
+shared = DistributedDataParallel(model)
+p_losses(shared, schedule, x_0[mine], t[mine], y[mine], noise[mine], "v").backward()
+for name, a, b in zip(dict(model.named_parameters()), whole, [p.grad for p in model.parameters()]):
+    assert (a - b).norm() <= 1e-6 * a.norm() + 1e-9, (name, float((a - b).norm() / a.norm()))
+assert sum(float(g.norm()) for g in whole) > 0.1
+
+loader = [(x_0[:7], y[:7]), (x_0[7:], y[7:])]
+alone = validate(model, loader, schedule, "v", buckets=3)
+together = validate(model, loader, schedule, "v", buckets=3, world=world)
+assert abs(alone[0] - together[0]) < 1e-6, (alone, together)
+assert all(abs(a - b) < 1e-5 for a, b in zip(alone[1], together[1])), (alone, together)
+assert world.any(world.rank == 1) and not world.any(False)
+assert [float(v) for v in world.gather(torch.tensor(float(world.rank)))] == [0.0, 1.0]
+print("the same", world.rank)
+"""
+
+
+@pytest.mark.slow
+def test_gradients_and_validation_equal_those_of_one_process(tmp_path):
+    script = tmp_path / "compare.py"
+    script.write_text(COMPARE.format(tests=os.path.dirname(__file__)))
+    done = torchrun(script, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert sorted(line for line in done.stdout.splitlines() if "the same" in line) == [
+        "the same 0",
+        "the same 1",
+    ]
+
+
+@pytest.mark.slow
+def test_two_processes_make_one_run_and_go_on_with_it(tmp_path):
+    small = ["--base-width", "8", "--batch-size", "64", "--device", "cpu", "--precision", "fp32"]
+    done = torchrun("-m", "ddpm_ref", "train", *small, "--steps", 4, "--out", "run", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.count("epoch 1:") == 1  # only one of them talks
+    run = Run(tmp_path / "run")
+    (row,) = run.metrics()
+    assert row["images_seen"] == 256
+    assert (run.folder / "samples" / "epoch-0001.png").is_file()
+    tensors, header = read_tensors(run.checkpoint("last"))
+    assert header["step"] == 4
+    assert not torch.equal(tensors["rng.torch.0"], tensors["rng.torch.1"])  # noise of their own
+
+    more = torchrun(
+        *("-m", "ddpm_ref", "train", "--resume", "run", "--steps", 6, "--device", "cpu"),
+        cwd=tmp_path,
+    )
+    assert more.returncode == 0, more.stderr[-2000:]
+    assert [row["step"] for row in run.metrics()] == [4, 6]
+
+    odd = torchrun("-m", "ddpm_ref", "train", *small[:2], "--batch-size", 9, cwd=tmp_path)
+    assert odd.returncode != 0
+    assert "choose a --batch-size that 2 divides" in odd.stderr
+    assert not (tmp_path / "runs").exists()
+
+
+def test_validation_looks_at_every_image_once():
+    """In a world of one, the shares are the whole: by hand on a model that says nothing."""
+    model, schedule = make_model(replace(tiny.CONFIG)), tiny.schedule()
+    images = tiny.shapes(10)
+    x = images.images.float() / 127.5 - 1
+    in_two = validate(model, [(x[:6], images.labels[:6]), (x[6:], images.labels[6:])], schedule)
+    assert 0.5 < in_two[0] < 1.5  # the model says 0: the loss is the mean square of the noise
