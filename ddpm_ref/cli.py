@@ -146,7 +146,12 @@ def demo(
     ] = "demo",
     seed: Seed = 0,
     seconds: Annotated[
-        float | None, typer.Option(help="Stop training after so long.", show_default=False)
+        float | None,
+        typer.Option(
+            help="Stop training after so long. Default: 120 for the other presets, which would take "
+            "hours; the demo stops by itself.",
+            show_default=False,
+        ),
     ] = None,
     n: Annotated[int, typer.Option(help="Pictures to score by.")] = 1000,
     device: Device = None,
@@ -161,6 +166,8 @@ def demo(
     # The data and the way to sample are those of the demo, so that two recipes compare.
     config = replace(config, data=PRESETS["demo"].data, sample=PRESETS["demo"].sample)
     config = replace(config, train=replace(config.train, seed=seed))
+    if seconds is None and preset != "demo":
+        seconds = 120.0
     if seconds is not None:
         at_least("--seconds", seconds, 1)
         config = replace(config, train=replace(config.train, seconds=seconds))
@@ -721,13 +728,13 @@ def _train(
     from ddpm_ref.runs import Run, fit_to_dataset, make_model, train
     from ddpm_ref.training import Hooks
 
-    world = join_world(device)
-    if not world.is_main:
-        console.out.quiet = True
-    if folder.exists() and not resume:
+    if folder.exists() and not resume:  # before the others are met: one of them will make it
         raise UserError(
             f"{folder} exists already: choose another --out, or remove it first; nothing was changed."
         )
+    world = join_world(device)
+    if not world.is_main:
+        console.out.quiet = True
     where = world.device or _device(device)
     config, images = fit_to_dataset(config, console.tracker("reading images", "files"))
     if images.skipped:
@@ -776,7 +783,8 @@ def _train(
     leave_world()
     if not finished:
         console.out.print(f"Stopped and saved. To go on: ddpm train --resume {folder}")
-        raise typer.Exit(128 + signal_received[0])
+        number = signal_received[0] if signal_received else signal.SIGTERM  # another process's
+        raise typer.Exit(128 + number)
     return folder
 
 
