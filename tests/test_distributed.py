@@ -108,9 +108,12 @@ model.zero_grad()
 mine = slice(world.rank, None, world.size)
 shared = DistributedDataParallel(model)
 p_losses(shared, schedule, x_0[mine], t[mine], y[mine], noise[mine], "v").backward()
-for name, a, b in zip(dict(model.named_parameters()), whole, [p.grad for p in model.parameters()]):
-    assert (a - b).norm() <= 1e-6 * a.norm() + 1e-9, (name, float((a - b).norm() / a.norm()))
-assert sum(float(g.norm()) for g in whole) > 0.1
+averaged = [p.grad for p in model.parameters()]
+one, two = (torch.cat([g.flatten() for g in gradients]) for gradients in (whole, averaged))
+assert one.norm() > 0.1
+assert (one - two).norm() <= 1e-6 * one.norm(), float((one - two).norm() / one.norm())
+for a, b in zip(whole, averaged):  # tensor by tensor there is more rounding in it
+    assert (a - b).norm() <= 1e-5 * a.norm() + 1e-9, float((a - b).norm() / a.norm())
 
 loader = [(x_0[:7], y[:7]), (x_0[7:], y[7:])]
 alone = validate(model, loader, schedule, "v", buckets=3)
