@@ -756,10 +756,10 @@ def _train(
         f"{where}{f' × {world.size}' if world.size > 1 else ''}, "
         f"{select_precision(knobs.precision, where)}"
     )
+    summary_writer = _summary_writer() if tensorboard else None
     with console.training_view(knobs.images) as view, _signals() as signal_received:
         if resume and (rows := Run(folder).metrics()):
             view.set_done(rows[-1]["images_seen"])
-        writer = _tensorboard(folder) if tensorboard and world.is_main else None
 
         def on_epoch(state, row):
             console.out.print(
@@ -767,10 +767,10 @@ def _train(
                 f"training loss {row['train_loss']:.4f}, validation loss {row['val_loss']:.4f}"
             )
             view.show(folder / "samples" / f"epoch-{state.epoch:04d}.png", config.model.image_size)
-            if writer:
-                for name, value in row.items():
-                    writer.add_scalar(name, value, state.images_seen)
-                writer.flush()
+            if summary_writer and world.is_main:
+                with summary_writer(str(folder / "tensorboard")) as writer:
+                    for name, value in row.items():
+                        writer.add_scalar(name, value, state.images_seen)
 
         hooks = Hooks(
             on_step=view.on_step,
@@ -806,12 +806,13 @@ def _signals():
             signal.signal(number, handler)
 
 
-def _tensorboard(folder: Path):
+def _summary_writer():
+    """TensorBoard's, asked for before the training begins."""
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
         raise UserError("--tensorboard needs one more package: pip install tensorboard.") from error
-    return SummaryWriter(str(folder / "tensorboard"))
+    return SummaryWriter
 
 
 def _evaluate(

@@ -412,3 +412,17 @@ def test_output_that_cannot_hold_every_letter(tmp_path):
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert "noise.png" in done.stdout
+
+
+def test_metrics_for_tensorboard(tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    run = tmp_path / "run"
+    options = ["--tensorboard", "--steps", "4", "--base-width", "8", "--device", "cpu"]
+    done = CliRunner().invoke(app, ["train", *options, "--out", str(run)], prog_name="ddpm")
+    assert done.exit_code == 0, done.output
+    events = EventAccumulator(str(run / "tensorboard"))
+    events.Reload()
+    (loss,) = events.Scalars("train_loss")
+    assert loss.step == 4 * 64
+    assert loss.value == pytest.approx(Run(run).metrics()[0]["train_loss"])
