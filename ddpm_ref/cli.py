@@ -725,13 +725,11 @@ def _train(
     from ddpm_ref.data import split_dataset
     from ddpm_ref.distributed import join_world, leave_world
     from ddpm_ref.precision import select_precision
-    from ddpm_ref.runs import Run, fit_to_dataset, make_model, train
+    from ddpm_ref.runs import Run, fit_to_dataset, make_model, must_be_new, train
     from ddpm_ref.training import Hooks
 
-    if folder.exists() and not resume:  # before the others are met: one of them will make it
-        raise UserError(
-            f"{folder} exists already: choose another --out, or remove it first; nothing was changed."
-        )
+    if not resume:
+        must_be_new(folder)  # before the other processes are met: one of them will make it
     world = join_world(device)
     if not world.is_main:
         console.out.quiet = True

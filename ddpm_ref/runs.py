@@ -59,6 +59,14 @@ def make_folder(path: Path) -> Path:
     return path
 
 
+def must_be_new(folder: Path) -> None:
+    """Raise UserError when a folder exists already."""
+    if folder.exists():
+        raise UserError(
+            f"{folder} exists already: choose another --out, or remove it first; nothing was changed."
+        )
+
+
 def free_name(path: Path) -> Path:
     """`path`, or the first of path-2, path-3, … that does not exist."""
     candidate, k = path, 1
@@ -86,10 +94,7 @@ class Run:
     @classmethod
     def create(cls, folder: Path, config: RunConfig, classes: tuple[str, ...]) -> "Run":
         """Start a run in a folder that does not exist yet."""
-        if folder.exists():
-            raise UserError(
-                f"{folder} exists already: choose another --out, or remove it first; nothing was changed."
-            )
+        must_be_new(folder)
         make_folder(folder / "checkpoints")
         make_folder(folder / "samples")
         about = {

@@ -445,8 +445,7 @@ def fit(
         if state.step % 50 == 0:
             settle()
             if world.any(time.monotonic() - saved > config.checkpoint_seconds):
-                state.seconds = now()
-                hooks.on_pause(state)
+                pause()
                 saved = time.monotonic()
         hooks.on_step(images_a_step, loss)
 
@@ -457,6 +456,12 @@ def fit(
             if not loss < 10:
                 raise Diverged(f"The loss became {loss:g} by step {state.step}.")
         losses.clear()
+
+    def pause() -> None:
+        """Let the run save what is there, if it is sound."""
+        _check_finite(state)
+        state.seconds = now()
+        hooks.on_pause(state)
 
     losses: list[Tensor] = []
     while not over():
@@ -483,11 +488,10 @@ def fit(
             should_stop=over,
         )
         settle()
-        _check_finite(state)
         if interrupted:
-            state.seconds = now()
-            hooks.on_pause(state)
+            pause()
             return False
+        _check_finite(state)
         state.epoch += 1
         train_loss = state.loss_sum / (state.batches * images_a_step)
         state.batches, state.loss_sum = 0, 0.0

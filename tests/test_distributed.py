@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from dataclasses import replace
 
 import pytest
 import tiny
@@ -82,11 +81,11 @@ def test_alone_there_is_nobody_to_meet(monkeypatch):
 
 
 COMPARE = """
-import sys, torch
+import os, sys, torch
 from torch.nn.parallel import DistributedDataParallel
 sys.path.insert(0, {tests!r})
 import tiny
-from ddpm_ref.distributed import join_world
+from ddpm_ref.distributed import join_world, leave_world
 from ddpm_ref.loss import p_losses
 from ddpm_ref.runs import make_model
 from ddpm_ref.training import validate
@@ -122,7 +121,9 @@ assert abs(alone[0] - together[0]) < 1e-6, (alone, together)
 assert all(abs(a - b) < 1e-5 for a, b in zip(alone[1], together[1])), (alone, together)
 assert world.any(world.rank == 1) and not world.any(False)
 assert [float(v) for v in world.gather(torch.tensor(float(world.rank)))] == [0.0, 1.0]
-print("the same", world.rank)
+leave_world()
+os.write(1, f"the same {{world.rank}}\\n".encode())
+os._exit(0)  # gloo's threads may abort a process that ends in the ordinary way
 """
 
 
@@ -167,7 +168,7 @@ def test_two_processes_make_one_run_and_go_on_with_it(tmp_path):
 
 def test_validation_looks_at_every_image_once():
     """In a world of one, the shares are the whole: by hand on a model that says nothing."""
-    model, schedule = make_model(replace(tiny.CONFIG)), tiny.schedule()
+    model, schedule = make_model(tiny.CONFIG), tiny.schedule()
     images = tiny.shapes(10)
     x = images.images.float() / 127.5 - 1
     in_two = validate(model, [(x[:6], images.labels[:6]), (x[6:], images.labels[6:])], schedule)
