@@ -2,10 +2,10 @@
 PYTHON ?= python3
 HERE := $(dir $(lastword $(MAKEFILE_LIST)))
 
-.PHONY: help setup demo test lint format bench
+.PHONY: help setup demo test lint format stubs bench
 .NOTPARALLEL:
 
-help setup demo test lint format bench:
+help setup demo test lint format stubs bench:
 	@$(PYTHON) "$(HERE)make.py" $@ $(ARGS)
 
 # Any other name: make.py answers with the list.

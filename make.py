@@ -35,6 +35,7 @@ TARGETS = {
     "test": ("lint, then run the tests", ["test"], lambda args: [*LINT, [*PYTEST, *args]]),
     "lint": ("check style and formatting", ["test"], lambda args: LINT),
     "format": ("mend style and formatting", ["test"], lambda args: FORMAT),
+    "stubs": ("cut the chapters' stubs from solutions/", [], lambda args: [["-m", "checks.stubs"]]),
     "bench": ("run benchmarks/NAME.py", ["bench"], lambda args: [benchmark(*args)]),
 }
 

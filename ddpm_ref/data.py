@@ -25,7 +25,13 @@ from ddpm_ref.errors import UserError, closest_hint, readable
 
 
 def to_model_range(image: Tensor) -> Tensor:
-    """uint8 in 0…255, or float in [0, 1], of any shape → float32 in [−1, 1]."""
+    """uint8 in 0…255, or float in [0, 1], of any shape → float32 in [−1, 1].
+
+    What the numbers mean is told by the dtype alone, never by their size.
+
+    Raises:
+        ValueError: when the dtype is neither uint8 nor a floating one.
+    """
     if image.dtype == torch.uint8:
         return image.float() / 127.5 - 1
     if not image.is_floating_point():

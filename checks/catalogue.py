@@ -1,0 +1,175 @@
+"""What there is to check, read from `checks/experiments` without running it: the judge has no torch."""
+
+import ast
+import inspect
+import marshal
+import threading
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from checks import experiment, misconception
+from checks.files import Problem
+
+ROOT = Path(__file__).resolve().parent.parent
+# Python 3.11 loses count of its recursion when two threads parse at once (a SystemError, now and then).
+_PARSING = threading.Lock()
+COMPILED = "experiments"  # name of the file in which a child finds them
+EXPERIMENTS = Path(__file__).resolve().parent / "experiments"
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One experiment; see `checks.experiment` for the fields. `name` is such as "4.2-skip-order"."""
+
+    id: str
+    title: str
+    points: int
+    hints: tuple[str, ...]
+    star: bool
+    function: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.id}-{self.function.replace('_', '-')}"
+
+
+@dataclass(frozen=True)
+class Misconception:
+    """A known mistake; see `checks.misconception`. `edits` are (old, new) pairs of source text."""
+
+    id: str
+    says: str
+    edits: tuple[tuple[str, str], ...]
+    change: str | None
+    equal: str | None
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """A chapter: `folder` under chapters/ and solutions/, `module` there and in `ddpm_ref`."""
+
+    number: int
+    title: str
+    folder: str
+    module: str
+
+    @property
+    def file(self) -> Path:
+        """Where its experiments are."""
+        return EXPERIMENTS / f"{self.folder}.py"
+
+    @property
+    def experiments(self) -> tuple[Experiment, ...]:
+        return _read(self.file)[0]
+
+    @property
+    def misconceptions(self) -> tuple[Misconception, ...]:
+        return _read(self.file)[1]
+
+    @property
+    def points(self) -> int:
+        """What can be reached without the optional work."""
+        return sum(e.points for e in self.experiments if not e.star)
+
+    def chosen(self, only: str | None) -> tuple[Experiment, ...]:
+        """The experiments of one exercise ("4.2"), or the one of that name; all of them for None."""
+        if only is None:
+            return self.experiments
+        return tuple(e for e in self.experiments if only in (e.id, e.name))
+
+
+_ALL = (
+    Chapter(1, "Datasets", "ch01_datasets", "data"),
+    Chapter(2, "Embeddings", "ch02_embeddings", "embeddings"),
+    Chapter(3, "The residual block", "ch03_residual_block", "blocks"),
+    Chapter(4, "The U-Net", "ch04_unet", "unet"),
+    Chapter(5, "Forward noise", "ch05_forward_noise", "diffusion"),
+    Chapter(6, "Loss", "ch06_loss", "loss"),
+    Chapter(7, "Sampling", "ch07_sampling", "sampling"),
+    Chapter(8, "Training", "ch08_training", "training"),
+    Chapter(9, "CLIP", "ch09_clip", "clip"),
+)
+
+
+def chapters() -> dict[int, Chapter]:
+    """The chapters that exist so far, by number."""
+    return {chapter.number: chapter for chapter in _ALL if chapter.file.exists()}
+
+
+def find(number: int) -> Chapter:
+    """A chapter by its number.
+
+    Raises:
+        Problem: when there is none.
+    """
+    if number not in chapters():
+        raise Problem(f"There is no chapter {number}: there are {', '.join(map(str, chapters()))}.")
+    return chapters()[number]
+
+
+@cache
+def compiled(chapter: Chapter, role: str) -> bytes:
+    """The experiments of a chapter as code, for a child.
+
+    The judge compiles while torch is still being imported. The learner's child gets the file without
+    its misconceptions, which quote the reference's source.
+    """
+    with _PARSING:
+        tree = ast.parse(chapter.file.read_text(encoding="utf-8"), str(chapter.file))
+        if role == "learner":
+            mistakes = [node for node in tree.body if _is_misconception(node)]
+            keywords = [keyword for node in mistakes for keyword in node.value.keywords]
+            changes = {keyword.value.id for keyword in keywords if keyword.arg == "change"}
+            tree.body = [
+                node
+                for node in tree.body
+                if node not in mistakes and getattr(node, "name", None) not in changes
+            ]
+        return marshal.dumps(compile(tree, str(chapter.file), "exec"))
+
+
+@cache
+def _read(file: Path) -> tuple[tuple[Experiment, ...], tuple[Misconception, ...]]:
+    with _PARSING:
+        tree = ast.parse(file.read_text(encoding="utf-8"), str(file))
+    experiments, misconceptions = [], []
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef):
+            for call in node.decorator_list:
+                if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "experiment":
+                    given = _arguments(experiment, call, file)
+                    hint = given.pop("hint")
+                    hints = (hint,) if isinstance(hint, str) else tuple(hint)
+                    experiments.append(Experiment(**given, hints=hints, function=node.name))
+        elif _is_misconception(node):
+            given = _arguments(misconception, node.value, file)
+            edit = given.pop("edit") or ()
+            edits = (edit,) if edit and isinstance(edit[0], str) else tuple(edit)
+            misconceptions.append(Misconception(**given, edits=edits))
+    return tuple(experiments), tuple(misconceptions)
+
+
+def _is_misconception(node) -> bool:
+    """Whether this is the statement `misconception(…)`."""
+    call = node.value if isinstance(node, ast.Expr) else None
+    return isinstance(call, ast.Call) and getattr(call.func, "id", "") == "misconception"
+
+
+def _arguments(function, call: ast.Call, file: Path) -> dict:
+    """The literal arguments of a call, with the defaults of the function."""
+    try:
+        positional = [_literal(a) for a in call.args]
+        bound = inspect.signature(function).bind(
+            *positional, **{k.arg: _literal(k.value) for k in call.keywords}
+        )
+    except (ValueError, TypeError) as error:
+        raise SystemExit(
+            f"{file}, line {call.lineno}: the arguments of {function.__name__} must be literals ({error})."
+        ) from error
+    bound.apply_defaults()
+    return dict(bound.arguments)
+
+
+def _literal(node):
+    return node.id if isinstance(node, ast.Name) else ast.literal_eval(node)

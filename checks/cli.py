@@ -1,0 +1,316 @@
+"""The command line: `python -m checks`. It judges, and runs nobody's code itself."""
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from typer.core import TyperGroup
+
+from checks import report, stubs
+from checks.catalogue import ROOT, Chapter, chapters, find
+from checks.files import Problem, write_json
+from checks.grader import ChapterResult, Grader, check_submission
+from checks.history import History
+from checks.workers import Pool
+
+FEEDBACK = ("auto", "pass", "symptom", "named")
+_pool: list[Pool] = []
+
+
+class _Commands(TyperGroup):
+    """Turns what a user can put right into one sentence and exit code 2."""
+
+    def invoke(self, ctx):
+        try:
+            return super().invoke(ctx)
+        except Problem as error:
+            report.problem(str(error))
+        except KeyboardInterrupt:
+            report.problem("Stopped.")
+            raise typer.Exit(130) from None
+        raise typer.Exit(2)
+
+
+app = typer.Typer(
+    cls=_Commands,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    help="Grade your chapters. Without a command: the board of all of them.\n\n"
+    "Exit code 0 when everything asked for passed, 1 when not, 2 when the question was wrong.",
+)
+
+Number = Annotated[int, typer.Argument(help="Number of a chapter.", show_default=False)]
+Exercise = Annotated[
+    str, typer.Argument(help="Number of an exercise, such as 4.2.", show_default=False)
+]
+Submission = Annotated[
+    Path,
+    typer.Option(help="Folder with the chapters to grade: yours, or somebody else's."),
+]
+Own = Annotated[
+    bool, typer.Option("--own", help="Run on your own other chapters, not on the solutions'.")
+]
+Only = Annotated[
+    str | None,
+    typer.Option(help="One exercise (4.2), or one experiment by name.", show_default=False),
+]
+Json = Annotated[
+    Path | None,
+    typer.Option("--json", help="Also write the results to this file.", show_default=False),
+]
+Verbose = Annotated[bool, typer.Option("--verbose", help="Also show what your code printed.")]
+Feedback = Annotated[
+    str,
+    typer.Option(
+        help="What to tell about a failure: pass (nothing), symptom, named (which mistake it looks like), "
+        "auto (the symptom at first, the name from the second failure on)."
+    ),
+]
+CHAPTERS = ROOT / "chapters"
+
+
+@app.callback(invoke_without_command=True)
+def board(context: typer.Context):
+    """Grade your chapters. Without a command: the board of all of them."""
+    if context.invoked_subcommand is None:
+        results = _grade(list(chapters()), CHAPTERS)
+        report.board(results)
+        report.next_step(results)
+        raise typer.Exit(_code(results))
+
+
+@app.command()
+def chapter(
+    number: Number,
+    submission: Submission = CHAPTERS,
+    own: Own = False,
+    only: Only = None,
+    json: Json = None,
+    verbose: Verbose = False,
+    feedback: Feedback = "auto",
+):
+    """Grade one chapter."""
+    _show([find(number).number], submission, own, only, json, verbose, feedback)
+
+
+@app.command(name="all")
+def all_chapters(
+    submission: Submission = CHAPTERS,
+    own: Own = False,
+    only: Only = None,
+    json: Json = None,
+    verbose: Verbose = False,
+    feedback: Feedback = "auto",
+):
+    """Grade all chapters, one after the other."""
+    _show(list(chapters()), submission, own, only, json, verbose, feedback)
+
+
+@app.command()
+def why(exercise: Exercise, submission: Submission = CHAPTERS, own: Own = False):
+    """Name the mistake in an exercise, at once."""
+    asked = _exercise(exercise)
+    results = _grade([asked.number], submission, own, naming=lambda e: exercise in (e.id, e.name))
+    result = _only(results[0], exercise)
+    report.chapter(result, lambda e: "named", verbose=False)
+    raise typer.Exit(_code([result]))
+
+
+@app.command()
+def hint(
+    exercise: Exercise,
+    level: Annotated[
+        int | None, typer.Option(help="How many hints. Default: one more each time.", min=1)
+    ] = None,
+):
+    """Give a hint on what failed last time (or on all of it); asked again, a plainer one."""
+    history = History(CHAPTERS)
+    asked = _exercise(exercise).chosen(exercise)
+    failed = [e for e in asked if history.failures(e.name)]
+    for e in failed or asked:
+        shown = level or (history.note_hint(e.name) if history.hints(e.name) < len(e.hints) else 99)
+        report.say(f"{e.id} {e.title}", "bold")
+        for number, text in enumerate(e.hints[:shown], start=1):
+            report.say(f"  {number}. {text}")
+        left = len(e.hints) - shown
+        if left > 0:
+            report.say(f"  (ask again for {left} more)", "dim")
+
+
+@app.command()
+def solution(exercise: Exercise):
+    """Show how the solution does it."""
+    asked = _exercise(exercise)
+    pieces = stubs.parts(asked)
+    id = exercise.partition("-")[0]
+    if id not in pieces:
+        raise Problem(f"Exercise {id} writes no code of its own: see {', '.join(pieces)}.")
+    report.say(f"solutions/{asked.folder}/{asked.module}.py, TODO({id})", "dim")
+    report.code(pieces[id])
+
+
+@app.command()
+def reset(
+    number: Number,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+):
+    """Start a chapter anew from its stub; what you have written is kept beside it."""
+    asked = find(number)
+    name = stubs.stub_of(asked).relative_to(ROOT)
+    if stubs.is_stub(asked):
+        report.say(f"{name} is as it was in the beginning.")
+        return
+    if not yes and not _confirmed(f"Put the stub back in the place of {name}?"):
+        report.say("Nothing was changed.")
+        raise typer.Exit(1)
+    try:
+        kept = stubs.write(asked, keep=True)
+    except OSError as error:
+        raise Problem(f"Cannot write {name} ({error.strerror}).") from error
+    report.say(f"{name} is the stub again." + (f" Yours is now {kept.name}." if kept else ""))
+
+
+@app.command()
+def show(
+    number: Number,
+    submission: Submission = CHAPTERS,
+    own: Own = False,
+    out: Annotated[Path | None, typer.Option(help="Where to put the picture (PNG).")] = None,
+):
+    """Draw a picture with your own code of a chapter. (This runs it without the grader's sandbox.)"""
+    asked = find(number)
+    out = out or Path(f"{asked.folder}.png")
+    if out.suffix.lower() != ".png" or not out.absolute().parent.is_dir():
+        raise Problem(f"--out cannot be {out}: name a .png file in a folder that exists.")
+    check_submission(submission)
+    command = [sys.executable, "-m", "checks.show", str(number), str(submission.resolve())]
+    command += [str(out.absolute()), "own" if own else "lent"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "MPLBACKEND": "Agg"}
+    code = subprocess.run(command, env=environment).returncode
+    raise typer.Exit(code)
+
+
+@app.command()
+def matrix(
+    only: Annotated[
+        int | None, typer.Option("--chapter", help="Only this one.", show_default=False)
+    ] = None,
+    json: Json = None,
+):
+    """Make every known mistake in the reference: is it caught, and by which name?"""
+    from checks import matrix as kill
+
+    asked = [find(only)] if only is not None else list(chapters().values())
+    _check_json(json)
+    content, bad = [], 0
+    with Grader(pool=_take_pool()) as grader:
+        for each in asked:
+            rows = kill.rows(grader.reference(each))
+            bad += report.matrix(each, rows)
+            content += [report.row_json(each, row) for row in rows]
+    if json:
+        write_json(json, content)
+    raise typer.Exit(1 if bad else 0)
+
+
+def main(pool: Pool | None = None) -> None:
+    """Run the command line on a pool that may already be importing torch."""
+    if pool is not None:
+        _pool.append(pool)
+    try:
+        app()
+    finally:
+        for unused in _pool:
+            unused.close()
+
+
+def _take_pool() -> Pool:
+    return _pool.pop() if _pool else Pool()
+
+
+def _show(numbers, submission, own, only, json, verbose, feedback) -> None:
+    if feedback not in FEEDBACK:
+        raise Problem(f"--feedback is one of {', '.join(FEEDBACK)}, not {feedback!r}.")
+    check_submission(submission)
+    _check_json(json)
+    history = History(submission)
+    if only is not None:
+        numbers = [n for n in numbers if find(n).chosen(only)]
+        if not numbers:
+            raise Problem(f"There is no exercise {only} among these chapters{_known(only)}.")
+
+    def policy(experiment) -> str:
+        if feedback != "auto":
+            return feedback
+        # Asked before this failure is noted: one in the past makes it the second.
+        return "named" if history.failures(experiment.name) else "symptom"
+
+    waiting: list[ChapterResult | Chapter] = [find(n) for n in numbers]
+    if json:
+        write_json(json, report.as_json(waiting))
+    if report.out.is_terminal:
+        report.say("checking…", "dim")
+
+    def tell(index: int, result: ChapterResult) -> None:
+        report.chapter(result, policy, verbose)
+        history.note_results(result.results)
+        waiting[index] = result
+        if json:
+            write_json(json, report.as_json(waiting))
+
+    results = _grade(numbers, submission, own, only, lambda e: policy(e) == "named", tell)
+    report.next_step(results)
+    raise typer.Exit(_code(results))
+
+
+def _grade(numbers, submission, own=False, only=None, naming=lambda e: False, tell=None):
+    check_submission(submission)
+    results = []
+    with Grader(pool=_take_pool()) as grader:
+        for index, number in enumerate(numbers):
+            results.append(grader.grade(number, submission, own, only, naming))
+            if tell:
+                tell(index, results[-1])
+    return results
+
+
+def _code(results: list[ChapterResult]) -> int:
+    return 0 if all(result.passed for result in results) else 1
+
+
+def _only(result: ChapterResult, exercise: str) -> ChapterResult:
+    kept = [r for r in result.results if exercise in (r.experiment.id, r.experiment.name)]
+    return replace(result, results=tuple(kept))
+
+
+def _exercise(exercise: str) -> Chapter:
+    for each in chapters().values():
+        if each.chosen(exercise):
+            return each
+    raise Problem(f"There is no exercise {exercise}{_known(exercise)}.")
+
+
+def _known(exercise: str) -> str:
+    head = exercise.partition(".")[0]
+    number = int(head) if head.isdecimal() else 0
+    if number not in chapters():
+        return f": the chapters are {', '.join(map(str, chapters()))}"
+    ids = dict.fromkeys(e.id for e in chapters()[number].experiments)
+    return f": chapter {number} has {', '.join(ids)}"
+
+
+def _check_json(path: Path | None) -> None:
+    """Before the work, not after it: is there a place for the results?"""
+    if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):
+        raise Problem(f"--json cannot write {path}: name a file in a folder that exists.")
+
+
+def _confirmed(question: str) -> bool:
+    try:
+        return typer.confirm(question)
+    except typer.Abort:
+        return False

@@ -1,0 +1,158 @@
+"""Which known mistakes explain what was seen."""
+
+import time
+from dataclasses import dataclass
+from itertools import combinations
+
+from checks.catalogue import Experiment
+from checks.compare import Difference, differences, is_array, same
+from checks.reference import Reference
+from checks.relations import relation
+
+SECONDS = 10.0  # for all the searching in one chapter
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a learner's code gave in one experiment, and how its parameters were recognised."""
+
+    experiment: Experiment
+    answer: dict
+    fill: str
+    passed: bool
+
+
+def explain(
+    reference: Reference, seen: list[Seen], seconds: float = SECONDS
+) -> dict[str, tuple[str, ...]]:
+    """For each failed experiment, by name, the mistakes that explain it, as sentences; () for none.
+
+    First one mistake, then two, that explain *everything* seen, what passed included. Where there are
+    none, for each experiment that tells enough, the one mistake, then the pair, that alone fits there.
+
+    Args:
+        seconds: for looking at pairs, of which there are many.
+    """
+    failed = [s for s in seen if not s.passed]
+    # The quickest first, since most candidates fall at the first experiment.
+    failed.sort(key=lambda s: reference.seconds(s.experiment) or 0.0)
+    everything = [*failed, *(s for s in seen if s.passed)]
+    search = _Search(reference, seconds)
+    for candidate in search.singles:
+        if search.fits(candidate, everything):
+            return {s.experiment.name: search.says(candidate) for s in failed}
+    telling = [s for s in failed if "error" in s.answer or largest(s.answer["observed"]) >= 8]
+    alone = {s.experiment.name: search.best(search.singles, s, everything) for s in telling}
+    for candidate in search.pairs(everything):
+        if search.fits(candidate, everything):
+            return {s.experiment.name: search.says(search.needed(candidate, s)) for s in failed}
+    for s in telling:
+        if alone[s.experiment.name] is None:
+            alone[s.experiment.name] = search.best(search.pairs([s]), s, everything)
+    return {s.experiment.name: search.says(alone.get(s.experiment.name) or ()) for s in failed}
+
+
+def largest(node) -> int:
+    """How many numbers the largest array of an observation has. A few numbers fit many mistakes."""
+    if is_array(node):
+        return node["values"].size
+    children = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+    return max(map(largest, children), default=0)
+
+
+def left_to_chance(node) -> bool:
+    """Whether an observation holds numbers that are compared with a margin."""
+    if isinstance(node, dict):
+        return "near" in node or (not is_array(node) and any(map(left_to_chance, node.values())))
+    return isinstance(node, list) and any(map(left_to_chance, node))
+
+
+class _Search:
+    def __init__(self, reference: Reference, seconds: float):
+        self.reference, self.deadline = reference, time.monotonic() + seconds
+        self.known = reference.chapter.misconceptions
+        self.visible = [k for k, mistake in enumerate(self.known) if not mistake.equal]
+        self.singles = [(k,) for k in self.visible]
+
+    def pairs(self, seen: list[Seen]):
+        """Pairs that are worth a try, until time is up.
+
+        Most pairs are ruled out by what each of the two does alone: an experiment that only one of
+        them touches has to look as if that one had been made alone.
+        """
+        for pair in combinations(self.visible, 2):
+            if time.monotonic() > self.deadline:
+                return
+            if all(self.may_give(pair, s) for s in seen):
+                yield pair
+
+    def may_give(self, pair: tuple[int, int], s: Seen) -> bool:
+        if left_to_chance(s.answer.get("observed")):
+            return True  # what stays within a margin alone need not do so in company
+        touching = [k for k in pair if self.touches(k, s)]
+        if len(touching) == 1:
+            return self.gives((touching[0],), s)
+        return self.gives(pair, s) if touching else s.passed
+
+    def touches(self, k: int, s: Seen) -> bool:
+        """Whether the mistake changes anything in this experiment."""
+        answer = self.reference.observe(s.experiment, (k,), fill=s.fill)
+        if answer.get("other_names"):
+            return True
+        return bool(differences(self.reference.observe(s.experiment, fill=s.fill), answer))
+
+    def fits(self, candidate: tuple[int, ...], seen: list[Seen]) -> bool:
+        return all(self.gives(candidate, s) for s in seen)
+
+    def gives(self, candidate: tuple[int, ...], s: Seen) -> bool:
+        """Whether the reference with these mistakes shows what the learner's code showed."""
+        answer = self.reference.observe(s.experiment, candidate, fill=s.fill)
+        if answer.get("error", {}).get("type") == "LookupError":
+            return False  # two edits of the same place
+        if answer.get("other_names"):
+            return (
+                False  # a mistake in the layers themselves, which the learner's code does not make
+            )
+        if s.passed:
+            return not differences(self.reference.observe(s.experiment, fill=s.fill), answer)
+        return same(answer, s.answer)
+
+    def needed(self, candidate: tuple[int, ...], s: Seen) -> tuple[int, ...]:
+        """Those of the candidate without which this experiment would look different."""
+        needed = tuple(
+            k for k in candidate if not self.gives(tuple(j for j in candidate if j != k), s)
+        )
+        return needed or candidate
+
+    def best(self, candidates, s: Seen, everything: list[Seen]) -> tuple[int, ...] | None:
+        """The candidate that fits this experiment, and of several the one that fits most besides.
+
+        Returns:
+            () when that is not just one; None when none fits.
+        """
+        passed = [other for other in everything if other.passed]
+        fitting = [c for c in candidates if self.gives(c, s) and self.fits(c, passed)]
+        if not fitting:
+            return None
+        scores = {c: sum(self.gives(c, other) for other in everything) for c in fitting}
+        best = [c for c in fitting if scores[c] == max(scores.values())]
+        return self.needed(best[0], s) if len(best) == 1 else ()
+
+    def says(self, candidate: tuple[int, ...]) -> tuple[str, ...]:
+        return tuple(self.known[k].says for k in candidate)
+
+
+def in_general(reference: Reference, s: Seen, difference: Difference) -> str | None:
+    """The general relation between expected and got, when there is one."""
+    base = reference.observe(s.experiment, fill=s.fill)
+    for conditions, says in (
+        ({"shift_t": 1}, "this is what comes out for t + 1: a timestep is off by one"),
+        ({"shift_t": -1}, "this is what comes out for t − 1: a timestep is off by one"),
+        ({"train": True}, "this is what comes out in training mode: eval mode is not respected"),
+    ):
+        other = reference.observe(s.experiment, fill=s.fill, **conditions)
+        if not same(other, base) and same(other, s.answer):
+            return says
+    if difference.kind in ("shape", "value", "structure"):
+        return relation(difference.expected, difference.got)
+    return None

@@ -1,0 +1,786 @@
+"""Chapter 1. Which images go where, and which are mirrored, is up to chance and to the learner's own
+way of drawing it. So images are recognised by what they show, and what is reported are the invariants."""
+
+import random
+from itertools import pairwise
+
+import numpy as np
+
+from checks import experiment, misconception
+from checks.lab import *
+from checks.lab import noted
+
+AS_IT_IS, MIRRORED, NEITHER = "as it is", "mirrored left to right", "something else"
+
+
+def turned(before, after):
+    """How each image (N, C, H, W) was turned, whatever range its values are in now: N words."""
+    if not isinstance(after, torch.Tensor) or after.shape != before.shape:
+        return [NEITHER] * len(before)
+    flips = {AS_IT_IS: (), MIRRORED: (-1,), "upside down": (-2,), "turned by 180°": (-2, -1)}
+    seen = centred(after)
+    likeness = torch.stack(
+        [(centred(before.flip(f)) * seen).sum((1, 2, 3)) for f in flips.values()]
+    )
+    best, which = likeness.max(0)
+    words = [*flips, NEITHER]
+    # One image turned into another is as unlike as noise: about 0.1 at this size.
+    return [words[k if sure else -1] for k, sure in zip(which.tolist(), best > 0.9, strict=True)]
+
+
+def centred(x):
+    x = x.detach().float()
+    x = x - x.mean((1, 2, 3), keepdim=True)
+    return x / x.square().sum((1, 2, 3), keepdim=True).sqrt().clamp(min=1e-6)
+
+
+def kinds(words):
+    return [NEITHER] if NEITHER in words else sorted(set(words))
+
+
+def pixels(x):
+    """The values of each image in ascending order: the same however it is turned."""
+    return x.flatten(-3).sort(-1).values
+
+
+def alike(words):
+    return sum(a == b for a, b in pairwise(words))
+
+
+def equal(a, b):
+    return "the same" if a == b else "different"
+
+
+def some(things):
+    return "some" if things else "none"
+
+
+def numbered(n):
+    """Images that differ by the order of their 72 pixels only, and labels that say which image it is."""
+    text = f"torch.linspace(0, 255, 72).byte()[normal({n}, 72).argsort(1)].reshape({n}, 3, 4, 6)"
+    pictures = torch.linspace(0, 255, 72).byte()[normal(n, 72).argsort(1)].reshape(n, 3, 4, 6)
+    return noted(pictures, text), noted(torch.arange(n), f"torch.arange({n})")
+
+
+def what(x, y):
+    inside = ", ".join(map(str, x.shape[1:]))
+    return f"x {x.dtype} (B, {inside}), y {y.dtype} {tuple(y.shape[1:]) or ''}".rstrip()
+
+
+def epoch(loader, images):
+    """One pass over a loader: the batches of labels, and how each image was turned, as words."""
+    batches = [(y.tolist(), turned(images[y.long()], x)) for x, y in loader]
+    return [y for y, _ in batches], [words for _, words in batches]
+
+
+def every(loader):
+    """The labels of one pass, in the order in which they come."""
+    return [int(label) for _, y in loader for label in y]
+
+
+@experiment(
+    "1.1",
+    "bytes 0…255 become float32 in [−1, 1]",
+    points=2,
+    hint=(
+        "Where has 0 to go, and where 255? Two points make a line.",
+        "uint8 arithmetic wraps around at 256: image.float() first. And the dtype says what the "
+        "numbers mean: an almost black image is still made of bytes.",
+        "image.float() / 127.5 - 1",
+    ),
+)
+def bytes_to_model_range(impl):
+    steps = noted(torch.arange(256, dtype=torch.uint8), "torch.arange(256, dtype=torch.uint8)")
+    night = noted(uint8_images(3, 4, 6) % 2, "uint8_images(3, 4, 6) % 2")
+    return {
+        "all bytes": impl.to_model_range(steps),
+        "an image": impl.to_model_range(uint8_images(3, 4, 6)),
+        "an almost black image": impl.to_model_range(night),
+    }
+
+
+@experiment(
+    "1.1",
+    "floats in [0, 1] become float32 in [−1, 1], whatever their precision",
+    points=1,
+    hint=(
+        "Floats are already in [0, 1]: 0 has to go to −1 and 1 to 1, without any 255.",
+        "The answer is float32 for float64 and float16 too. And .float() of a float32 tensor is that "
+        "very tensor: whatever ends with _ would change the caller's image.",
+        "image.float() * 2 - 1",
+    ),
+)
+def floats_to_model_range(impl):
+    # Sixteenths are exact in half precision, in whatever order one calculates.
+    steps = torch.arange(17).reshape(17) / 16
+    half = noted(steps.half(), "torch.arange(17).half() / 16")
+    double = noted(steps.double().expand(3, 17), "torch.arange(17).double().expand(3, 17) / 16")
+    batch = noted((images(2, 3, 4, 6).float() + 1) / 2, "(images(2, 3, 4, 6) + 1) / 2")
+    return {
+        "float16": impl.to_model_range(half),
+        "float64": impl.to_model_range(double),
+        "float32": impl.to_model_range(batch),
+    }
+
+
+@experiment(
+    "1.1",
+    "other dtypes are refused",
+    points=1,
+    hint=(
+        "int64 numbers could be bytes, labels or anything: better an error than a guess.",
+        "Every dtype but torch.uint8 and the floating ones (image.is_floating_point()): "
+        "raise ValueError(…).",
+    ),
+)
+def other_dtypes(impl):
+    whole = uint8_images(3, 4, 6)
+    return {
+        name: raises(lambda dtype=dtype: impl.to_model_range(whole.to(dtype)))
+        for name, dtype in (("int64", torch.int64), ("int16", torch.int16), ("bool", torch.bool))
+    }
+
+
+@experiment(
+    "1.2",
+    "to_image clamps, then moves [−1, 1] to [0, 1]",
+    points=1,
+    hint=(
+        "It undoes to_model_range for floats. What is 2 · image − 1 turned around?",
+        "A sampler's output reaches a little beyond −1 and 1: cut that off at −1 and 1, in a new tensor.",
+        "(x.clamp(-1, 1) + 1) / 2",
+    ),
+)
+def back_to_an_image(impl):
+    return {
+        "within the range": impl.to_image(images(2, 3, 4, 6)),
+        "beyond it": impl.to_image(normal(3, 4, 6)),
+        "any shape": impl.to_image(normal(40)),
+    }
+
+
+@experiment(
+    "1.3",
+    "each image of a batch is mirrored by a coin of its own",
+    points=2,
+    hint=(
+        "B images, B coins. How many random numbers do you draw? Left and right are the last axis.",
+        "torch.rand(B) < 0.5 is one answer an image; to choose with it, give it three more axes of "
+        "length 1, so that it fits (B, C, H, W).",
+        "torch.where((torch.rand(B) < 0.5)[:, None, None, None], x.flip(-1), x), with the generator.",
+    ),
+)
+def flips_of_a_batch(impl):
+    batches, size = 20, 120
+    given = [uint8_images(size, 3, 4, 6, seed=k) for k in range(4)]
+    x = [impl.train_transform(given[k % 4]) for k in range(batches)]
+    words = turned(torch.cat(given).repeat(batches // 4, 1, 1, 1), torch.cat(x))
+    by_batch = [words[k : k + size] for k in range(0, len(words), size)]
+    pairs = batches * (size - 1)
+    share = near(words.count(MIRRORED) / len(words), 0.12)
+    return {
+        "values, sorted": pixels(x[0]),
+        "images are": kinds(words),
+        # Six sigma of a difference of two such shares are 0.09 for coins of their own. One coin a batch
+        # leaves the share to 20 coins: there it is not looked at.
+        "share mirrored": share if any(len(set(batch)) > 1 for batch in by_batch) else None,
+        "neighbours treated alike": near(sum(map(alike, by_batch)) / pairs, 0.1),
+    }
+
+
+@experiment(
+    "1.3",
+    "single images are mirrored too, and none when flip=False",
+    points=1,
+    hint=(
+        "The loader hands over one image (C, H, W) at a time: there is no batch axis then.",
+        "x.shape[:-3] is () for one image and (B,) for a batch: torch.rand(x.shape[:-3]) fits both. "
+        "With flip=False only the range changes.",
+    ),
+)
+def flips_of_single_images(impl):
+    image, batch = uint8_images(3, 4, 6), uint8_images(20, 3, 4, 6)
+    singles = [impl.train_transform(image) for _ in range(40)]
+    words = [turned(image[None], x[None])[0] for x in singles]
+    still = impl.train_transform(batch, flip=False)
+    return {
+        "values, sorted": pixels(singles[0]),
+        "images are": kinds(words),
+        "with flip=False they are": kinds(turned(batch, still)),
+        "with flip=False, values, sorted": pixels(still),
+    }
+
+
+@experiment(
+    "1.3",
+    "the coins come from the generator, or from torch's own",
+    points=1,
+    hint=(
+        "What makes an experiment repeatable: where do your random numbers come from?",
+        "Hand the generator on to torch.rand. NumPy's and Python's random numbers know nothing of it, "
+        "and setting a seed in the function would make every call the same.",
+        "torch.rand(…, generator=generator): None there means torch's global one.",
+    ),
+)
+def where_the_coins_come_from(impl):
+    batch = uint8_images(8, 3, 4, 6)
+
+    def flips(generator=None):
+        # Several calls: one coin a batch should not look like coins that are always the same.
+        made = [impl.train_transform(batch, generator=generator) for _ in range(10)]
+        return turned(batch.repeat(10, 1, 1, 1), torch.cat(made))
+
+    before = torch.get_rng_state()
+    first, second = (torch.Generator().manual_seed(5) for _ in range(2))
+    once, again, later = flips(first), flips(second), flips(first)
+    after = torch.get_rng_state()
+    torch.manual_seed(6)
+    unaided = flips()
+    more = flips()
+    torch.manual_seed(6)
+    repeated = flips()
+    return {
+        "with generators of one seed": equal(once, again),
+        "called again with one of them": equal(once, later),
+        "so images are": kinds(once + later),
+        "torch's global random state meanwhile": equal(before.tolist(), after.tolist()),
+        "after the same torch.manual_seed": equal(unaided, repeated),
+        "called twice in a row": equal(unaided, more),
+    }
+
+
+@experiment(
+    "1.4",
+    "eval_transform changes the range and nothing else",
+    points=1,
+    hint=(
+        "Validation losses can only be compared when every epoch sees the same pixels.",
+        "You have already written the function that it calls.",
+    ),
+)
+def evaluation(impl):
+    batch = uint8_images(40, 3, 4, 6)
+    floats = noted((images(5, 2, 7) + 1) / 2, "(images(5, 2, 7) + 1) / 2")
+    x = impl.eval_transform(batch)
+    return {
+        "images are": kinds(turned(batch, x)),
+        "values, sorted": pixels(x),
+        "of floats, sorted": pixels(impl.eval_transform(floats)),
+    }
+
+
+@experiment(
+    "1.5",
+    "every index is in exactly one of two lists of the right lengths",
+    points=2,
+    hint=(
+        "train + val, sorted, has to be 0…n−1. How long has val to be?",
+        "n_val = max(1, round(val_fraction * n)): rounded, not cut off, and never 0.",
+        "One random order, cut once: order[n_val:] and order[:n_val].",
+    ),
+)
+def two_parts(impl):
+    lengths = {}
+    for n, fraction in ((100, 0.25), (17, 0.1), (14, 0.1), (7, 0.05), (10, 0.0), (2, 0.1)):
+        train, val = impl.split_dataset(n, fraction)
+        lengths[f"n={n}, {fraction}"] = [len(train), len(val)]
+    tenth = impl.split_dataset(200)
+    train, val = impl.split_dataset(2000, val_fraction=0.3, seed=3)
+    numbers = [int(i) for part in (train, val) for i in part]
+    places = np.sort(np.array([int(i) for i in val]))
+    gaps = np.diff(places)
+    return {
+        "lengths": lengths,
+        "by default, n=200": [len(part) for part in tenth],
+        "types": [type(train).__name__, type(val).__name__],
+        "indices that come twice": some(len(set(numbers)) < len(numbers)),
+        "indices that are missing": some(set(range(2000)) - set(numbers)),
+        "indices outside 0…n−1": some(set(numbers) - set(range(2000))),
+        # Eight sigma each: six for a difference of two. A block of neighbours and every third index
+        # have gaps that are all alike.
+        "validation lies around": near(places.mean() / 2000, 0.08),
+        "gaps in it, spread / mean": near(gaps.std() / gaps.mean(), 0.3),
+    }
+
+
+@experiment(
+    "1.5",
+    "the seed alone decides the split, and no global random state moves",
+    points=1,
+    hint=(
+        "Ask twice with one seed, then with another: what should change, and what not?",
+        "torch.manual_seed(seed) would restart everybody else's random numbers as well. "
+        "Make a generator of your own.",
+        "torch.randperm(n, generator=torch.Generator().manual_seed(seed))",
+    ),
+)
+def seeds(impl):
+    def states():
+        everywhere = torch.get_rng_state().tolist(), np.random.get_state()[1].tolist()
+        return (*everywhere, np.random.get_state()[2], random.getstate())
+
+    before = states()
+    split = {seed: impl.split_dataset(100, 0.2, seed) for seed in (0, 5, 6)}
+    after = states()
+    default = impl.split_dataset(100, 0.2)
+    torch.manual_seed(1)
+    np.random.seed(1)
+    random.seed(1)
+    again = {seed: impl.split_dataset(100, 0.2, seed) for seed in (0, 5)}
+    repeats = all(split[seed] == again[seed] for seed in again)
+    return {
+        "seed 0 again": equal(split[0], again[0]),
+        "seed 5 again": equal(split[5], again[5]),
+        "no seed and seed 0": equal(default, again[0]),
+        "seeds 5 and 6": equal(split[5], split[6]),
+        # Where the seed does not count, it does not matter whose random numbers are used.
+        "global random states before and after": equal(before, after) if repeats else None,
+    }
+
+
+@experiment(
+    "1.5",
+    "a split that leaves nothing to train on is an error",
+    points=1,
+    hint=(
+        "What does your function give for 10 images and val_fraction = 0.96?",
+        "ValueError when val_fraction is not in [0, 1), and when n_val ≥ n.",
+    ),
+)
+def impossible_splits(impl):
+    cases = ((0, 0.1), (2, 0.8), (10, 0.96), (10, 1.0), (10, 1.5), (10, -0.2))
+    return {
+        f"n={n}, {fraction}": raises(lambda n=n, f=fraction: impl.split_dataset(n, f))
+        for n, fraction in cases
+    }
+
+
+@experiment(
+    "1.6",
+    "every image comes with its own label, in batches of the right sizes",
+    points=1,
+    hint=(
+        "Two numberings meet in a data set: i counts within the part, indices[i] within the whole set.",
+        "Training drops the last batch when it is not full, validation keeps it: drop_last.",
+        "index = self.indices[i], and then both self.images[index] and self.labels[index].",
+    ),
+)
+def batches(impl):
+    pictures, numbers = numbered(50)
+    train, val = impl.make_loaders(pictures, numbers, 8, val_fraction=0.2, flip=False)
+    learnt, checked = list(train), list(val)
+    come = [*learnt, *checked]
+    found = {int(label): image for x, y in come for label, image in zip(y, x, strict=True)}
+    complete = set(found) == set(range(50))
+    by_label = torch.stack([found[k] for k in range(50)]) if complete else None
+    # The values of each channel tell the images apart, however they are turned.
+    shown = [str(image.flatten(1).sort(1).values.tolist()) for x, _ in come for image in x]
+    more, labels_of_more = numbered(53)
+    train, val = impl.make_loaders(more, labels_of_more, 8, val_fraction=0.2)
+    return {
+        "batches are": sorted({what(x, y) for x, y in come}),
+        "labels that never come": some(not complete),
+        "images that come twice": some(len(set(shown)) < len(shown)),
+        "by label, images are": kinds(turned(pictures, by_label)) if complete else None,
+        "training values, sorted": torch.cat([pixels(x) for x, _ in learnt]),
+        "validation values, sorted": torch.cat([pixels(x) for x, _ in checked]),
+        "42 for training, batches of": [len(y) for _, y in train],
+        "11 for validation, batches of": [len(y) for _, y in val],
+        "numbers of batches": [len(train), len(val)],
+    }
+
+
+@experiment(
+    "1.6",
+    "flips are drawn anew for every training image, and never reach validation",
+    points=2,
+    hint=(
+        "Which transform do validation images go through? Look at who shares a data set with whom.",
+        "Two data sets over the same tensors, one with train_transform, one with eval_transform. The "
+        "transform belongs into __getitem__, so that each visit draws again.",
+        "ImageDataset(images, labels, train, partial(train_transform, flip=flip)) and "
+        "ImageDataset(images, labels, val, eval_transform).",
+    ),
+)
+def flips_in_training_only(impl):
+    pictures, numbers = numbered(80)
+    train, val = impl.make_loaders(pictures, numbers, 8, val_fraction=0.2, flip=True)
+    ways, words, neighbours, pairs = {}, [], 0, 0
+    for _ in range(6):
+        for y, found in zip(*epoch(train, pictures), strict=True):
+            words += found
+            neighbours, pairs = neighbours + alike(found), pairs + len(found) - 1
+            for label, word in zip(y, found, strict=True):
+                ways.setdefault(label, set()).add(word)
+    checked = [word for _ in range(3) for batch in epoch(val, pictures)[1] for word in batch]
+    both = sum(len(each) > 1 for each in ways.values())
+    return {
+        "training images are": kinds(words),
+        "validation images are": kinds(checked),
+        # Right: 97 in 100.
+        "after six epochs, most were seen both ways": "yes" if 2 * both > len(ways) else "no",
+        # Six sigma of a difference of two.
+        "neighbours in a batch treated alike": near(neighbours / max(1, pairs), 0.25),
+    }
+
+
+@experiment(
+    "1.6",
+    "training has a new order each epoch, validation always the same",
+    points=1,
+    hint=(
+        "In which order do images come in the first epoch, and in the second?",
+        "shuffle=True for training, so that gradients of neighbours in the file are not always "
+        "added together; shuffle=False for validation.",
+    ),
+)
+def order(impl):
+    pictures, numbers = numbered(60)
+    train, val = impl.make_loaders(pictures, numbers, 5, val_fraction=0.25)
+    first, second = every(train), every(train)
+    return {
+        "training, first and second epoch": equal(first, second),
+        "an image twice in an epoch": some(len(set(first)) < len(first)),
+        "validation, first and second time": equal(every(val), every(val)),
+    }
+
+
+@experiment(
+    "1.6",
+    "the loaders follow split_dataset, with their val_fraction and their seed",
+    points=1,
+    hint=(
+        "Are the images that you validate on those that you asked split_dataset for?",
+        "make_loaders has val_fraction and seed only to hand them on: "
+        "split_dataset(len(images), val_fraction, seed).",
+    ),
+)
+def the_same_split(impl):
+    pictures, numbers = numbered(60)
+    train, val = impl.make_loaders(pictures, numbers, 6, val_fraction=0.4, seed=7)
+    learnt, checked = set(every(train)), set(every(val))
+    part = {int(i) for i in impl.split_dataset(60, 0.4, 7)[1]}
+    return {
+        "validation images": len(checked),
+        "of them, also trained on": some(learnt & checked),
+        "of them, not in split_dataset(60, 0.4, 7)[1]": some(checked - part),
+    }
+
+
+@experiment(
+    "1.6",
+    "a batch that cannot be filled is an error, not an empty epoch",
+    points=1,
+    hint=(
+        "With drop_last and fewer images than a batch, how many steps does an epoch have?",
+        "raise ValueError(…) unless 1 ≤ batch_size ≤ the number of training images.",
+    ),
+)
+def impossible_batches(impl):
+    pictures, numbers = numbered(20)
+    return {
+        f"batch size {size}, {fraction}": raises(
+            lambda s=size, f=fraction: impl.make_loaders(pictures, numbers, s, f)
+        )
+        for size, fraction in ((8, 0.2), (16, 0.2), (17, 0.2), (0, 0.2), (-1, 0.2), (4, 1.0))
+    }
+
+
+misconception(
+    "1.1",
+    "bytes are only divided by 255: the images are in [0, 1]",
+    edit=("image.float() / 127.5 - 1", "image.float() / 255"),
+)
+misconception(
+    "1.1",
+    "bytes are divided by 128: white comes to 0.992 instead of 1",
+    edit=("image.float() / 127.5 - 1", "image.float() / 128 - 1"),
+)
+misconception(
+    "1.1",
+    "calculated in uint8, which wraps around at 256: convert to float first",
+    edit=("image.float() / 127.5 - 1", "(image * 2).float() / 255 - 1"),
+)
+misconception(
+    "1.1",
+    "bytes or floats is guessed from the largest value: an almost black image is taken for floats",
+    edit=(
+        ("if image.dtype == torch.uint8:", "if image.dtype == torch.uint8 and image.max() > 1:"),
+        (
+            "if not image.is_floating_point():",
+            "if not image.is_floating_point() and image.dtype != torch.uint8:",
+        ),
+    ),
+)
+misconception(
+    "1.1",
+    "floats are left in [0, 1]",
+    edit=("image.float() * 2 - 1", "image.float()"),
+)
+misconception(
+    "1.1",
+    "floats in [0, 1] are treated as bytes: everything is almost black",
+    edit=("image.float() * 2 - 1", "image.float() / 127.5 - 1"),
+)
+misconception(
+    "1.1",
+    "floats keep their precision: float64 in, float64 out, where float32 is meant",
+    edit=("image.float() * 2 - 1", "image * 2 - 1"),
+)
+misconception(
+    "1.1",
+    "arithmetic in place after .float(), which for float32 is the caller's own tensor",
+    edit=("image.float() * 2 - 1", "image.float().mul_(2).sub_(1)"),
+)
+misconception(
+    "1.1",
+    "integers other than uint8 are accepted in silence",
+    edit=("if not image.is_floating_point():", "if False:"),
+)
+misconception(
+    "1.2",
+    "nothing is clamped: what the sampler overshoots stays outside [0, 1]",
+    edit=("(x.clamp(-1, 1) + 1) / 2", "(x + 1) / 2"),
+)
+misconception(
+    "1.2",
+    "clamped to [0, 1] before it is shifted: all that is darker than grey becomes grey",
+    edit=("(x.clamp(-1, 1) + 1) / 2", "(x.clamp(0, 1) + 1) / 2"),
+)
+misconception(
+    "1.2",
+    "clamped to [0, 1] without being shifted: all that is darker than grey becomes black",
+    edit=("(x.clamp(-1, 1) + 1) / 2", "x.clamp(0, 1)"),
+)
+misconception(
+    "1.2",
+    "stretched between its own minimum and maximum: brightness and contrast get lost",
+    edit=("(x.clamp(-1, 1) + 1) / 2", "(x - x.min()) / (x.max() - x.min())"),
+)
+misconception(
+    "1.2",
+    "clamp_ with an underscore changes the tensor that was handed over",
+    edit=("(x.clamp(-1, 1) + 1) / 2", "(x.clamp_(-1, 1) + 1) / 2"),
+)
+misconception(
+    "1.3",
+    "every image is mirrored",
+    edit=("device=where).to(x.device) < 0.5", "device=where).to(x.device) < 2"),
+)
+misconception(
+    "1.3",
+    "no image is ever mirrored",
+    edit=("device=where).to(x.device) < 0.5", "device=where).to(x.device) < 0"),
+)
+misconception(
+    "1.3",
+    "more than half are mirrored (torch.randn(…) < 0.5, for one, is true 69 times in 100)",
+    edit=("mirrored = torch.rand(x.shape[:-3]", "mirrored = torch.randn(x.shape[:-3]"),
+)
+misconception(
+    "1.3",
+    "fewer than half are mirrored: the probability is not 0.5",
+    edit=("device=where).to(x.device) < 0.5", "device=where).to(x.device) < 0.25"),
+)
+misconception(
+    "1.3",
+    "images are turned upside down: the flip is along H, not W",
+    edit=("x.flip(-1)", "x.flip(-2)"),
+)
+misconception(
+    "1.3",
+    "one coin for a whole batch: its images are all mirrored or none is",
+    edit=("torch.rand(x.shape[:-3],", "torch.rand((),"),
+)
+misconception(
+    "1.3",
+    "flip=False is ignored by train_transform",
+    edit=("    if flip:\n", "    if True:\n"),
+)
+misconception(
+    "1.3",
+    "the generator is ignored: the coins come from torch's global random numbers",
+    edit=("generator=generator, device=where", "device=where"),
+)
+misconception(
+    "1.3",
+    "a seed is set inside train_transform: every call flips the same images",
+    edit=("    if flip:\n", "    if flip:\n        torch.manual_seed(0)\n"),
+)
+misconception(
+    "1.3",
+    "the coins come from NumPy or Python, which no torch seed and no generator reaches",
+    edit=(
+        "torch.rand(x.shape[:-3], generator=generator, device=where)",
+        "torch.as_tensor(np.random.rand(*x.shape[:-3]))",
+    ),
+)
+misconception(
+    "1.4",
+    "evaluation flips too",
+    edit=("    return to_model_range(image)\n", "    return train_transform(image)\n"),
+)
+misconception(
+    "1.5",
+    "n_val is cut off, not rounded",
+    edit=("round(val_fraction * n)", "int(val_fraction * n)"),
+)
+misconception(
+    "1.5",
+    "n_val may become 0: max(1, …) is missing",
+    edit=(
+        ("max(1, round(val_fraction * n))", "round(val_fraction * n)"),
+        ("or not 0 < n_val < n", "or not n_val < n"),
+    ),
+)
+misconception(
+    "1.5",
+    "every call gives another split: the seed is not used",
+    edit=(
+        "torch.randperm(n, generator=torch.Generator().manual_seed(seed)).tolist()",
+        "torch.randperm(n).tolist()",
+    ),
+)
+misconception(
+    "1.5",
+    "the seed is set globally (torch.manual_seed, np.random.seed): everybody's random numbers restart",
+    edit=(
+        "    order = torch.randperm(n, generator=torch.Generator().manual_seed(seed)).tolist()",
+        "    torch.manual_seed(seed)\n    order = torch.randperm(n).tolist()",
+    ),
+)
+misconception(
+    "1.5",
+    "every seed gives the same split",
+    edit=("manual_seed(seed)).tolist()", "manual_seed(0)).tolist()"),
+)
+misconception(
+    "1.5",
+    "nothing is shuffled: validation gets one end of the set, and sorted data lose whole classes",
+    edit=(
+        "torch.randperm(n, generator=torch.Generator().manual_seed(seed)).tolist()",
+        "list(range(n))",
+    ),
+)
+misconception(
+    "1.5",
+    "the two parts are drawn independently: some images are in both, some in neither",
+    edit=(
+        "return order[n_val:], order[:n_val]",
+        "order2 = torch.randperm(n, generator=torch.Generator().manual_seed(seed + 1)).tolist()\n"
+        "    return order[n_val:], order2[:n_val]",
+    ),
+)
+misconception(
+    "1.5",
+    "training keeps the images of validation as well",
+    edit=("return order[n_val:], order[:n_val]", "return order, order[:n_val]"),
+)
+misconception(
+    "1.5",
+    "the two lists are returned the wrong way round",
+    edit=("return order[n_val:], order[:n_val]", "return order[:n_val], order[n_val:]"),
+)
+misconception(
+    "1.6",
+    "one data set with the training transform serves both loaders: flips reach validation",
+    edit=(
+        "ImageDataset(images, labels, val, eval_transform)",
+        "ImageDataset(images, labels, val, _TrainTransform(flip))",
+    ),
+)
+misconception(
+    "1.6",
+    "training images go through eval_transform: nothing is ever mirrored",
+    edit=(
+        "ImageDataset(images, labels, train, _TrainTransform(flip))",
+        "ImageDataset(images, labels, train, eval_transform)",
+    ),
+)
+misconception(
+    "1.6",
+    "make_loaders does not hand on flip=False",
+    edit=("_TrainTransform(flip))", "_TrainTransform(True))"),
+)
+misconception(
+    "1.6",
+    "images are transformed once, when the set is made: every epoch repeats the same flips",
+    edit=(
+        "        return self.transform(self.images[index]), self.labels[index]",
+        "        if not hasattr(self, 'made'):\n"
+        "            self.made = [self.transform(image) for image in self.images]\n"
+        "        return self.made[index], self.labels[index]",
+    ),
+)
+misconception(
+    "1.6",
+    "the training loader mirrors whole batches, by one coin each",
+    edit=(
+        (
+            "ImageDataset(images, labels, train, _TrainTransform(flip))",
+            "ImageDataset(images, labels, train, eval_transform)",
+        ),
+        (
+            "DataLoader(train_set, shuffle=True, drop_last=True, generator=shuffling, **shared)",
+            "DataLoader(train_set, shuffle=True, drop_last=True, generator=shuffling, **shared,\n"
+            "            collate_fn=lambda pairs: (\n"
+            "                torch.stack([x for x, _ in pairs]).flip(-1)\n"
+            "                if flip and torch.rand(()) < 0.5 else torch.stack([x for x, _ in pairs]),\n"
+            "                torch.stack([y for _, y in pairs])))",
+        ),
+    ),
+)
+misconception(
+    "1.6",
+    "the label is taken at i and the image at indices[i]: images get other images' labels",
+    edit=("self.labels[index]", "self.labels[i]"),
+)
+misconception(
+    "1.6",
+    "training is not shuffled anew each epoch",
+    edit=("train_set, shuffle=True", "train_set, shuffle=False"),
+)
+misconception(
+    "1.6",
+    "validation is shuffled: it comes in another order each time",
+    edit=("val_set, shuffle=False", "val_set, shuffle=True"),
+)
+misconception(
+    "1.6",
+    "drop_last in validation: its last images are never looked at",
+    edit=("shuffle=False, drop_last=False", "shuffle=False, drop_last=True"),
+)
+misconception(
+    "1.6",
+    "training keeps its last, smaller batch",
+    edit=("shuffle=True, drop_last=True", "shuffle=True, drop_last=False"),
+)
+misconception(
+    "1.6",
+    "make_loaders does not hand on val_fraction",
+    edit=(
+        "split_dataset(len(images), val_fraction, seed)",
+        "split_dataset(len(images), seed=seed)",
+    ),
+)
+misconception(
+    "1.6",
+    "make_loaders uses another split than split_dataset gives for its seed: is the seed handed on?",
+    edit=(
+        "split_dataset(len(images), val_fraction, seed)",
+        "split_dataset(len(images), val_fraction)",
+    ),
+)
+misconception(
+    "1.6",
+    "a batch larger than the training part passes: an epoch then has no step at all",
+    edit=("if batch_size < 1 or len(train) < batch_size:", "if batch_size < 1:"),
+)
+misconception(
+    "1.6",
+    "the two loaders are returned the wrong way round",
+    edit=(
+        "generator=torch.Generator(), **shared),\n    )",
+        "generator=torch.Generator(), **shared),\n    )[::-1]",
+    ),
+)

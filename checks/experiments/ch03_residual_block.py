@@ -1,0 +1,653 @@
+"""Chapter 3: the residual block.
+
+The two switches take the block apart: `residual=False` and `conditioning="add"` leave the plain block
+(3.1), then come scale and shift (3.2), then the skip path (3.3). So each exercise is observed with as
+little around it as possible.
+"""
+
+from checks import experiment, misconception
+from checks.lab import *
+from checks.lab import conditions, expression_of, noted
+
+COND = 20  # length of the condition; no number of channels, rows, columns or images
+ADD = {"conditioning": "add", "residual": False}
+NO_SKIP = {"residual": False}
+OWNERS = ("norm1", "conv1", "cond", "norm2", "conv2", "skip")
+
+
+def picture(seed=2):
+    return normal(3, 16, 5, 7, seed=seed)
+
+
+def telling_picture():
+    """As many rows as images and columns as channels: (B, C) fits, and lands in the wrong place.
+
+    Everywhere else a condition without its two axes is an error, which hides whatever else is wrong.
+    """
+    return normal(3, 16, 3, 16, seed=2)
+
+
+def condition():
+    return normal(3, COND, seed=1)
+
+
+def weighted(impl, in_channels, out_channels, telling=False, **options):
+    """A block with weights that depend on what each parameter does.
+
+    Also by name where one of the layers is missing or needless: such a program would otherwise not be
+    recognised as the reference with a mistake in it.
+    """
+    block = impl.ResidualBlock(in_channels, out_channels, COND, **options)
+    present = {name.rpartition(".")[0] for name, _ in block.named_parameters()}
+    names = " ".join(name for name in OWNERS if name in present)
+    height, width = (3, 16) if telling else (5, 7)
+    inputs = normal(3, in_channels, height, width), normal(3, COND, seed=1)
+    if conditions.fill != "names":
+        leave_out_what_is_unused(block, inputs)
+    return filled(block, *inputs, names=names, width=out_channels)
+
+
+def leave_out_what_is_unused(block, inputs):
+    """A parameter too many does no harm; but among those of its shape it would push others aside."""
+    block.to(conditions.dtype)(*inputs)  # lazy modules come into being here
+    total, parameters = (
+        projected(block(*inputs)),
+        [p for p in block.parameters() if p.requires_grad],
+    )
+    if total.requires_grad:
+        found = torch.autograd.grad(total, parameters, allow_unused=True)
+        for p, gradient in zip(parameters, found, strict=True):
+            p.requires_grad_(gradient is not None)
+
+
+def tracked(x):
+    """A tensor that gets a gradient, and one made of it to hand over: leaves refuse in-place edits."""
+    text = expression_of(x)
+    return x.requires_grad_(), noted(x * 1, text)
+
+
+def size(x):
+    """Root mean square."""
+    return x.detach().square().mean().sqrt().item()
+
+
+def felt(value):
+    """0 or 0.02: whether there is anything, where initial values decide how much it is."""
+    return near(min(value, 0.02), 0.005)
+
+
+@experiment(
+    "3.1",
+    "The plain block: norm, silu, convolution; the condition; norm, silu, convolution",
+    points=3,
+    hint=(
+        "Take the formula in the docstring one layer at a time, from the inside out. What does each "
+        "layer receive, and in which order do norm, silu and convolution come?",
+        "The first half is conv1(silu(norm1(x))). The condition goes through silu before its linear "
+        "layer, and is added before norm2, to all the pixels of its own image.",
+        'For conditioning="add": c = self.cond(F.silu(cond))[:, :, None, None], then '
+        "h = self.norm2(h + c), then self.conv2(self.dropout(F.silu(h))).",
+    ),
+)
+def plain_block(impl):
+    return weighted(impl, 16, 24, **ADD)(picture(), condition())
+
+
+@experiment(
+    "3.1",
+    "With as many channels out as in, each of the four layers still has weights of its own",
+    points=2,
+    hint=(
+        "Here all the layers would fit in each other's places, and no error tells you when one of them "
+        "is used twice.",
+        "Look for a self.conv1 where self.conv2 is meant, or a self.norm1 where self.norm2 is meant.",
+    ),
+)
+def layers_of_its_own(impl):
+    return weighted(impl, 32, 32, **ADD)(normal(3, 32, 5, 7, seed=2), condition())
+
+
+@experiment(
+    "3.1",
+    "Numbers that are all but zero are normalised with eps 1e-5",
+    points=1,
+    hint=(
+        "A norm divides by √(variance + eps). Where the variance is small, eps decides.",
+        "nn.GroupNorm(8, channels) has eps 1e-5 by itself; code that comes from TensorFlow often has 1e-6.",
+    ),
+)
+def quiet_numbers(impl):
+    block = weighted(impl, 16, 16, telling=True, **ADD)
+    shrink = ".apply(lambda m: [p.data.mul_(0.05) for p in m.parameters(recurse=False)])"
+    text = expression_of(block) + shrink
+    for p in block.parameters():
+        p.data.mul_(0.05)
+    return noted(block, text)(
+        noted(0.02 * telling_picture(), "0.02 * normal(3, 16, 3, 16, seed=2)"), condition()
+    )
+
+
+@experiment(
+    "3.1",
+    "Dropout drops single numbers before conv2, in training only, and leaves the mean as it is",
+    points=2,
+    hint=(
+        "Two passes in eval mode must agree; two passes in training mode with dropout=0.5 must not.",
+        "self.dropout is an nn.Dropout and knows about the mode by itself; F.dropout has to be told: "
+        "training=self.training.",
+        "It stands between the second silu and conv2: self.conv2(self.dropout(F.silu(h))).",
+    ),
+)
+def dropout_in_training(impl):
+    x = noted(
+        normal(1, 16, 5, 7).expand(128, -1, -1, -1), "normal(1, 16, 5, 7).expand(128, -1, -1, -1)"
+    )
+    cond = noted(
+        normal(1, COND, seed=1).expand(128, -1), f"normal(1, {COND}, seed=1).expand(128, -1)"
+    )
+    never = weighted(impl, 16, 16, **ADD)
+    # Filled by way of another block: with dropout at work, no parameter could be told by what it does.
+    block = impl.ResidualBlock(16, 16, COND, dropout=0.4, **ADD).eval()
+    with torch.no_grad():
+        block(x[:1], cond[:1])  # lazy modules come into being here
+        for p, q in zip(block.parameters(), never.parameters(), strict=False):
+            p.copy_(q)
+        still, again = block(x, cond), block(x, cond)
+        moving = block.train()(x, cond) - still
+        calm = never.train()(x, cond) - never.eval()(x, cond)
+    unit = size(still)
+    return {
+        "how far apart two passes in eval mode are": near(size(again - still) / unit, 0.02),
+        "how far training strays from eval": near(size(moving) / unit, 0.05),
+        "how far the mean over many passes strays": near(size(moving.mean(0)) / unit, 0.025),
+        "how far the mean over a picture strays": near(size(moving.mean((2, 3))) / unit, 0.02),
+        "how far training strays without dropout": near(size(calm) / unit, 0.02),
+    }
+
+
+@experiment(
+    "3.1",
+    "Channels that 8 does not divide, and an unknown conditioning, are refused with a ValueError",
+    points=1,
+    hint=(
+        "__init__ was given to you with these checks: has one of them been lost?",
+        "raise ValueError(…) when in_channels or out_channels is no multiple of 8, and when conditioning "
+        'is neither "scale_shift" nor "add".',
+    ),
+)
+def wrong_arguments(impl):
+    raises(lambda: impl.ResidualBlock(16, 16, COND, **ADD)(picture(), condition()))
+    return {
+        "15 channels in": raises(lambda: impl.ResidualBlock(15, 16, COND)),
+        "21 channels out": raises(lambda: impl.ResidualBlock(16, 21, COND)),
+        "conditioning": raises(lambda: impl.ResidualBlock(16, 16, COND, conditioning="film")),
+    }
+
+
+@experiment(
+    "3.2",
+    "Scale and shift: norm2(h) · (1 + scale) + shift, scale being the first half",
+    points=3,
+    hint=(
+        "What should the block do when scale and shift are both 0? Nothing at all to norm2(h).",
+        "c has 2·out numbers an image. The first out of them are the scale, the others the shift.",
+        "scale, shift = c.chunk(2, dim=1), then h = self.norm2(h) * (1 + scale) + shift.",
+    ),
+)
+def scale_and_shift(impl):
+    return weighted(impl, 16, 16, telling=True, **NO_SKIP)(telling_picture(), condition())
+
+
+@experiment(
+    "3.2",
+    "Gradients reach the picture and the condition",
+    points=2,
+    hint=(
+        "If there is no gradient, the graph is cut somewhere: detach(), no_grad(), .data, .item().",
+        "The embeddings of chapter 2 learn only through the gradient of cond; earlier layers only "
+        "through that of x.",
+    ),
+)
+def gradients_flow(impl):
+    block = weighted(impl, 16, 16, **NO_SKIP)
+    (x, way_x), (cond, way_cond) = tracked(picture()), tracked(condition())
+    return dict(zip(["x", "cond"], gradients(block(way_x, way_cond), x, cond), strict=True))
+
+
+@experiment(
+    "3.3",
+    "Where the number of channels changes, x is projected by a 1×1 convolution and added",
+    points=2,
+    hint=(
+        "What is added to the branch: x itself as it came in, or something made of it on the way?",
+        "self.skip has been made for this: a 1×1 convolution from in to out channels, with bias.",
+        "h = h + self.skip(x), and nothing after it.",
+    ),
+)
+def projected_skip(impl):
+    return weighted(impl, 16, 24)(picture(), condition())
+
+
+@experiment(
+    "3.3",
+    "Where it does not change, x itself is added",
+    points=2,
+    hint=(
+        "out = branch + x: neither divided by √2 nor activated afterwards.",
+        "h = h + self.skip(x). Never write into x, or into what self.skip(x) gives: that may be x itself.",
+    ),
+)
+def equal_widths(impl):
+    x, way_x = tracked(normal(3, 32, 5, 7, seed=2))
+    out = weighted(impl, 32, 32)(way_x, condition())
+    return {"out": out, "gradient of x": gradients(out, x)[0]}
+
+
+@experiment(
+    "3.3",
+    "A fresh block is its skip path alone",
+    points=1,
+    hint=(
+        "conv2 starts at zero, weight and bias, when there is a skip path: what is left of the sum?",
+        "nn.init.zeros_(self.conv2.weight) and nn.init.zeros_(self.conv2.bias), if residual. Without a "
+        "skip path conv2 keeps its usual initial values.",
+    ),
+)
+def fresh_block(impl):
+    x, cond = picture(), condition()
+    minus, other = noted(-x, f"-{expression_of(x)}"), noted(2 * cond, f"2 * {expression_of(cond)}")
+    zero = noted(torch.zeros_like(x), "torch.zeros(3, 16, 5, 7)")
+    # In training mode, as it is when fresh: dropout spares the skip path.
+    same = impl.ResidualBlock(16, 16, COND, dropout=0.4)
+    wider = impl.ResidualBlock(16, 24, COND)
+    plain = impl.ResidualBlock(16, 24, COND, **NO_SKIP)
+    with torch.no_grad():
+        out = wider(x, cond)
+        ones = sum(int((p == 1).sum()) for p in wider.parameters())
+        straight = (out + wider(minus, cond)) / 2 - wider(zero, cond)
+        return {
+            "16 → 16, out − x": felt(size(same(x, cond) - x)),
+            "16 → 16, out for x = 0": felt(size(same(zero, cond))),
+            "16 → 24, what the condition changes": felt(size(out - wider(x, other))),
+            "16 → 24, how far from linear in x": felt(size(straight)),
+            "16 → 24, out": felt(size(out)),
+            "residual=False, out": felt(size(plain(x, cond))),
+            "of 40 norm weights, how many start at 1": min(ones, 40),
+        }
+
+
+@experiment(
+    "3.3",
+    "After two steps every parameter learns, and the loss falls",
+    points=1,
+    hint=(
+        "In a fresh block only conv2 gets a gradient, since it is zero; from the second step on "
+        "everything before it gets one too.",
+        "A parameter without a gradient is not used, or the graph is cut between it and the output.",
+    ),
+)
+def everything_learns(impl):
+    block, x, cond = impl.ResidualBlock(16, 16, COND), picture(), condition()
+    target = normal(3, 16, 5, 7, seed=3)
+    block(x, cond)  # lazy modules come into being here
+
+    def loss():
+        return (block(x, cond) - target).square().mean()
+
+    def learning():
+        parameters = [p for p in block.parameters() if p.requires_grad]
+        found = torch.autograd.grad(loss(), parameters, allow_unused=True)
+        # Row by row, so that half a layer counts as much as a layer of half the size.
+        found = [torch.atleast_1d(g) for g in found if g is not None]
+        rows = [g.reshape(len(g), -1) for g in found]
+        return sum(int(g.any(dim=1).sum()) * g.shape[1] for g in rows)
+
+    at_first = learning()
+    before = descend(loss, block.parameters(), 2, rate=0.4)
+    in_the_end = learning()
+    after = descend(loss, block.parameters(), 4, rate=0.4)
+    return {
+        "numbers that learn at first": at_first,
+        "numbers that learn after two steps": in_the_end,
+        "loss in the end, of that at first": near(after[-1] / before[0], 0.3),
+    }
+
+
+# The condition.
+
+misconception(
+    "3.1",
+    "the condition lacks its two axes of length 1: (B, C) does not fit (B, C, H, W)",
+    edit=("self.cond(F.silu(cond))[:, :, None, None]", "self.cond(F.silu(cond))"),
+)
+misconception(
+    "3.1",
+    "every image gets the average condition of the batch",
+    edit=(
+        "self.cond(F.silu(cond))[:, :, None, None]",
+        "self.cond(F.silu(cond)).mean(0, keepdim=True)[:, :, None, None]",
+    ),
+)
+misconception(
+    "3.1",
+    "there is no SiLU before the condition's linear layer",
+    edit=("self.cond(F.silu(cond))", "self.cond(cond)"),
+)
+misconception(
+    "3.1",
+    "the SiLU comes after the condition's linear layer, not before it",
+    edit=("self.cond(F.silu(cond))", "F.silu(self.cond(cond))"),
+)
+misconception(
+    "3.1",
+    'with conditioning="add" the condition is ignored',
+    edit=("self.norm2(h + cond)", "self.norm2(h)"),
+)
+misconception(
+    "3.1",
+    'with conditioning="add" the condition is added after norm2, not before it',
+    edit=("self.norm2(h + cond)", "self.norm2(h) + cond"),
+)
+misconception(
+    "3.1",
+    'with conditioning="add" the condition is added to the wrong tensor: to what conv2 gives',
+    edit=(
+        ("h = self.norm2(h + cond)", "h = self.norm2(h)"),
+        (
+            "h = self.conv2(self.dropout(F.silu(h)))",
+            "h = self.conv2(self.dropout(F.silu(h))) + (cond if self.conditioning == 'add' else 0)",
+        ),
+    ),
+)
+misconception(
+    "3.1",
+    'conditioning="add" is ignored: the condition becomes scale and shift all the same',
+    edit=('        if self.conditioning == "scale_shift":', "        if True:"),
+)
+misconception(
+    "3.2",
+    "scale where 1 + scale belongs: with a scale of 0 nothing is left of h",
+    edit=("self.norm2(h) * (1 + scale)", "self.norm2(h) * scale"),
+)
+misconception(
+    "3.2",
+    "scale and shift are exchanged: the first half of c is the scale",
+    edit=("scale, shift = cond", "shift, scale = cond"),
+)
+misconception(
+    "3.2",
+    "the shift is forgotten",
+    edit=("self.norm2(h) * (1 + scale) + shift", "self.norm2(h) * (1 + scale)"),
+)
+misconception("3.2", "the scale is forgotten", edit=(" * (1 + scale) + shift", " + shift"))
+misconception(
+    "3.2",
+    "the condition is ignored: neither scale nor shift is used",
+    edit=(" * (1 + scale) + shift", ""),
+)
+misconception(
+    "3.2",
+    "scale and shift come before norm2, which undoes most of them; they belong after it",
+    edit=("self.norm2(h) * (1 + scale) + shift", "self.norm2(h * (1 + scale) + shift)"),
+)
+misconception(
+    "3.2",
+    "norm2 is missing: scale and shift work on h as conv1 left it",
+    edit=("self.norm2(h) * (1 + scale)", "h * (1 + scale)"),
+)
+misconception(
+    "3.2",
+    "scale and shift work on the wrong tensor: on what conv2 gives",
+    edit=(
+        ("self.norm2(h) * (1 + scale) + shift", "self.norm2(h)"),
+        (
+            "        return h + self.skip(x)",
+            """        if self.conditioning == "scale_shift":
+            h = h * (1 + scale) + shift
+        return h + self.skip(x)""",
+        ),
+    ),
+)
+misconception(
+    "3.2",
+    "the condition is detached: the embeddings before it never learn",
+    edit=("self.cond(F.silu(cond))", "self.cond(F.silu(cond.detach()))"),
+)
+
+# Norms, activations, convolutions.
+
+misconception(
+    "3.1",
+    "ReLU where SiLU belongs",
+    edit=(
+        ("F.silu(self.norm1(x))", "F.relu(self.norm1(x))"),
+        ("F.silu(cond)", "F.relu(cond)"),
+        ("F.silu(h)", "F.relu(h)"),
+    ),
+)
+misconception(
+    "3.1",
+    "there is no SiLU between norm1 and conv1",
+    edit=("F.silu(self.norm1(x))", "self.norm1(x)"),
+)
+misconception(
+    "3.1", "there is no SiLU before conv2", edit=("self.dropout(F.silu(h))", "self.dropout(h)")
+)
+misconception(
+    "3.1",
+    "norm1 comes after conv1 (convolution, norm, silu); here it is norm, silu, convolution",
+    edit=(
+        ("self.conv1(F.silu(self.norm1(x)))", "F.silu(self.norm1(self.conv1(x)))"),
+        ("nn.GroupNorm(GROUPS, in_channels)", "nn.GroupNorm(GROUPS, out_channels)"),
+    ),
+)
+misconception(
+    "3.1",
+    "norm1 stands behind conv1, whose number of channels it was not made for",
+    edit=("self.conv1(F.silu(self.norm1(x)))", "F.silu(self.norm1(self.conv1(x)))"),
+)
+misconception(
+    "3.1",
+    "silu and norm1 are exchanged: first the norm, then the activation",
+    edit=("F.silu(self.norm1(x))", "self.norm1(F.silu(x))"),
+)
+misconception(
+    "3.1", "norm1 is missing", edit=("self.conv1(F.silu(self.norm1(x)))", "self.conv1(F.silu(x))")
+)
+misconception(
+    "3.1",
+    "conv1 is used twice, where conv2 belongs",
+    edit=("self.conv2(self.dropout", "self.conv1(self.dropout"),
+)
+misconception(
+    "3.1",
+    "norm1 is used twice, where norm2 belongs",
+    edit=(("self.norm2(h + cond)", "self.norm1(h + cond)"), ("self.norm2(h) *", "self.norm1(h) *")),
+)
+misconception(
+    "3.1",
+    "the norms have 4 groups, not 8",
+    edit=(
+        ("nn.GroupNorm(GROUPS, in_channels)", "nn.GroupNorm(4, in_channels)"),
+        ("nn.GroupNorm(GROUPS, out_channels)", "nn.GroupNorm(4, out_channels)"),
+    ),
+)
+misconception(
+    "3.1",
+    "the norms have 32 groups, as large networks have; here there are 8",
+    edit=(
+        ("nn.GroupNorm(GROUPS, in_channels)", "nn.GroupNorm(32, in_channels)"),
+        ("nn.GroupNorm(GROUPS, out_channels)", "nn.GroupNorm(32, out_channels)"),
+    ),
+)
+misconception(
+    "3.1",
+    "the norms have a single group, as LayerNorm has; here there are 8",
+    edit=(
+        ("nn.GroupNorm(GROUPS, in_channels)", "nn.GroupNorm(1, in_channels)"),
+        ("nn.GroupNorm(GROUPS, out_channels)", "nn.GroupNorm(1, out_channels)"),
+    ),
+)
+misconception(
+    "3.1",
+    "each channel is a group of its own, as in InstanceNorm; here there are 8 groups",
+    edit=(
+        ("nn.GroupNorm(GROUPS, in_channels)", "nn.GroupNorm(in_channels, in_channels)"),
+        ("nn.GroupNorm(GROUPS, out_channels)", "nn.GroupNorm(out_channels, out_channels)"),
+    ),
+)
+misconception(
+    "3.1",
+    "BatchNorm where GroupNorm belongs: images of a batch influence each other",
+    edit=(
+        ("nn.GroupNorm(GROUPS, in_channels)", "nn.BatchNorm2d(in_channels)"),
+        ("nn.GroupNorm(GROUPS, out_channels)", "nn.BatchNorm2d(out_channels)"),
+    ),
+)
+misconception(
+    "3.1",
+    "the norms have eps 1e-6, not 1e-5",
+    edit=(
+        ("nn.GroupNorm(GROUPS, in_channels)", "nn.GroupNorm(GROUPS, in_channels, eps=1e-6)"),
+        ("nn.GroupNorm(GROUPS, out_channels)", "nn.GroupNorm(GROUPS, out_channels, eps=1e-6)"),
+    ),
+)
+misconception(
+    "3.1",
+    "conv1 has no bias",
+    edit=(
+        "out_channels, 3, padding=1)\n        per_",
+        "out_channels, 3, padding=1, bias=False)\n        per_",
+    ),
+)
+misconception(
+    "3.1",
+    "the convolutions have no padding: the picture shrinks",
+    edit=(
+        ("out_channels, 3, padding=1)\n        per_", "out_channels, 3)\n        per_"),
+        (
+            "nn.Conv2d(out_channels, out_channels, 3, padding=1)",
+            "nn.Conv2d(out_channels, out_channels, 3)",
+        ),
+    ),
+)
+
+# Dropout.
+
+misconception(
+    "3.1",
+    "dropout is active in eval mode too",
+    edit=("self.dropout(F.silu(h))", "F.dropout(F.silu(h), self.dropout.p)"),
+)
+misconception("3.1", "dropout is missing", edit=("self.dropout(F.silu(h))", "F.silu(h)"))
+misconception(
+    "3.1",
+    "dropout comes before the activation, not after it",
+    edit=("self.dropout(F.silu(h))", "F.silu(self.dropout(h))"),
+)
+misconception(
+    "3.1",
+    "dropout comes after conv2, not before it",
+    edit=("self.conv2(self.dropout(F.silu(h)))", "self.dropout(self.conv2(F.silu(h)))"),
+)
+misconception(
+    "3.1",
+    "whole channels are dropped (Dropout2d), not single numbers",
+    edit=("nn.Dropout(dropout)", "nn.Dropout2d(dropout)"),
+)
+# Arguments.
+misconception(
+    "3.1",
+    "an unknown conditioning is accepted in silence",
+    edit=("if conditioning not in CONDITIONINGS:", "if False:"),
+)
+misconception(
+    "3.1",
+    "channels that 8 does not divide are not looked at",
+    edit=("if in_channels % GROUPS or out_channels % GROUPS:", "if False:"),
+    equal="nn.GroupNorm refuses them with a ValueError of its own",
+)
+
+# The skip path.
+
+misconception("3.3", "there is no skip path", edit=("return h + self.skip(x)", "return h"))
+misconception(
+    "3.3",
+    "the skip is not projected where the number of channels changes",
+    edit=("h + self.skip(x)", "h + x"),
+)
+misconception(
+    "3.3",
+    "the skip is projected although the number of channels does not change",
+    edit=("if in_channels == out_channels or not residual:", "if not residual:"),
+)
+misconception(
+    "3.3",
+    "the skip is a 3×3 convolution, not a 1×1",
+    edit=(
+        "nn.Conv2d(in_channels, out_channels, 1)",
+        "nn.Conv2d(in_channels, out_channels, 3, padding=1)",
+    ),
+)
+misconception(
+    "3.3",
+    "the skip's convolution has no bias",
+    edit=(
+        "nn.Conv2d(in_channels, out_channels, 1)",
+        "nn.Conv2d(in_channels, out_channels, 1, bias=False)",
+    ),
+)
+misconception(
+    "3.3",
+    "what is skipped is the normalised x, not x itself",
+    edit=("h + self.skip(x)", "h + self.skip(self.norm1(x))"),
+)
+misconception(
+    "3.3",
+    "the sum goes through an activation; the skip path has to stay free of it",
+    edit=("h + self.skip(x) if", "F.silu(h + self.skip(x)) if"),
+)
+misconception(
+    "3.3",
+    "the sum is divided by √2",
+    edit=("h + self.skip(x) if", "(h + self.skip(x)) / 2**0.5 if"),
+)
+misconception(
+    "3.3",
+    "the sum is written into x itself, which the caller still needs",
+    edit=("h + self.skip(x) if", "self.skip(x).add_(h) if"),
+)
+misconception(
+    "3.3",
+    "residual=False is ignored: there is a skip path all the same",
+    edit=(
+        "        return h + self.skip(x) if self.residual else h",
+        "        return h + self.skip(x)",
+    ),
+)
+misconception(
+    "3.3",
+    "conv2 does not start at zero",
+    edit=(
+        "            nn.init.zeros_(self.conv2.weight)\n            nn.init.zeros_(self.conv2.bias)\n",
+        "            pass\n",
+    ),
+)
+misconception(
+    "3.3",
+    "only the weight of conv2 starts at zero, its bias does not",
+    edit=("            nn.init.zeros_(self.conv2.bias)\n", ""),
+)
+misconception(
+    "3.3",
+    "the condition's linear layer starts at zero, where conv2 should",
+    edit=(
+        ("zeros_(self.conv2.weight)", "zeros_(self.cond.weight)"),
+        ("zeros_(self.conv2.bias)", "zeros_(self.cond.bias)"),
+    ),
+)
+misconception(
+    "3.3",
+    "conv2 starts at zero without a skip path too: nothing ever flows through",
+    edit=("        if residual:\n            nn.init", "        if True:\n            nn.init"),
+)

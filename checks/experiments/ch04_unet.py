@@ -1,0 +1,1032 @@
+"""Chapter 4: blocks that go down and up, attention, and the U-Net made of them.
+
+A U-Net is never compared by values: too much of it is free. Two other ways lead to what is fixed.
+*Provenance*: a probe in the place of chapter 3's ResidualBlock returns numbers that nothing else
+returns, so that one can tell where they arrive. *Behaviour*: what moves the output, and what does not.
+"""
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+
+from torch import nn
+from torch.overrides import TorchFunctionMode
+
+from checks import experiment, misconception
+from checks.lab import *
+
+
+@dataclass
+class Call:
+    """One call of a probe: what it got and what it gave; `leaf` is where its gradients end."""
+
+    block: nn.Module
+    x: torch.Tensor
+    cond: torch.Tensor
+    gave: torch.Tensor
+    leaf: torch.Tensor
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return tuple(self.gave.shape[-2:])
+
+
+class Misfit(RuntimeError):
+    """Sizes or channels that do not go together: torch's error, in words that fit any program."""
+
+
+Misfit.__name__ = "RuntimeError"  # for the report: it is one of torch's
+
+
+class Calls(list):
+    """Calls of the probes, in order. The lowest resolution is the middle, before it is the way down."""
+
+    def way(self, which: str, size: tuple[int, int] | None = None) -> list[Call]:
+        if not self:
+            return []
+        sizes = [call.size for call in self]
+        first = sizes.index(min(sizes))
+        last = len(sizes) - sizes[::-1].index(min(sizes))
+        part = {"down": slice(first), "middle": slice(first, last), "up": slice(last, None)}[which]
+        return [call for call in self[part] if size in (None, call.size)]
+
+
+def probes(tag):
+    """A class in the place of ResidualBlock, and the list of its calls.
+
+    Args:
+        tag: tag(number of the call, shape) is what the block returns, whatever it gets.
+    """
+    calls = Calls()
+
+    class ResidualBlock(nn.Module):
+        def __init__(self, in_channels, out_channels, cond_dim, *args, **kwargs):
+            super().__init__()
+            self.channels, self.out_channels = in_channels, out_channels
+
+        def forward(self, x, cond, *args, **kwargs):
+            if x.shape[1] != self.channels:
+                raise Misfit(
+                    f"a ResidualBlock made for {self.channels} channels got {x.shape[1]}, "
+                    f"at {by(x.shape[2:])}"
+                )
+            leaf = tag(len(calls), (len(x), self.out_channels, *x.shape[2:])).requires_grad_()
+            # The learner gets a copy, which may be changed in place.
+            calls.append(Call(self, x.clone(), cond.detach().clone(), leaf.detach(), leaf))
+            return leaf * 1
+
+    return ResidualBlock, calls
+
+
+class Embedding(nn.Module):
+    """In the place of ConditionEmbedding: the same condition for whatever t and y."""
+
+    def __init__(self, num_classes, dim):
+        super().__init__()
+        self.dim = dim
+
+    def forward(self, t, y=None):
+        return self.condition(len(t), 4 * self.dim)
+
+    @staticmethod
+    def condition(batch, length):
+        return torch.randn(batch, length, generator=torch.Generator().manual_seed(3))
+
+
+def unlike(number, shape):
+    """Other numbers at each call, each channel and each place."""
+    return torch.randn(shape, generator=torch.Generator().manual_seed(1000 + number))
+
+
+def levelled(number, shape):
+    """Every channel with the same mean and variance: any number of groups norms it alike."""
+    x = torch.randn(shape, generator=torch.Generator().manual_seed(7))
+    mean, std = x.mean((2, 3), keepdim=True), x.std((2, 3), keepdim=True, unbiased=False)
+    return 0.7 + 2 * (x - mean) / std
+
+
+def required(calls):
+    """The calls, of which there have to be some."""
+    if not calls:
+        raise RuntimeError("no ResidualBlock of chapter 3 is called: keep the import that is given")
+    return calls
+
+
+def same(a, b) -> bool:
+    return a.shape == b.shape and torch.allclose(a.float(), b.float(), atol=1e-5)
+
+
+def shape_of(x) -> str:
+    return str(tuple(x.shape))
+
+
+def by(size) -> str:
+    return "×".join(map(str, size))
+
+
+def channels_of(part, whole) -> int:
+    """How many channels of `whole` are channels of `part`."""
+    if part.shape[2:] != whole.shape[2:]:
+        return 0
+    part, whole = (x.detach().transpose(0, 1).flatten(1) for x in (part, whole))
+    apart = (whole[:, None] - part[None]).abs().amax(-1)  # (channels of whole, channels of part)
+    return int((apart < 1e-5).any(1).sum())
+
+
+def source(tensor, calls, x) -> str:
+    """Where a tensor comes from."""
+    if calls and same(tensor, calls[-1].gave):
+        return "what the last residual block returned"
+    if any(same(tensor, call.gave) for call in calls):
+        return "what an earlier residual block returned"
+    return "x" if same(tensor, x) else "something else"
+
+
+def condition_of(calls, cond) -> str:
+    return "cond" if all(same(call.cond, cond) for call in calls) else "something else"
+
+
+def reach(output, source) -> torch.Tensor:
+    """|gradient| of the sum of `output` at each place of `source`: (H, W), zeros where there is no way."""
+    if output.requires_grad:
+        (g,) = torch.autograd.grad(output.sum(), source, allow_unused=True, retain_graph=True)
+        if g is not None:
+            return g.abs().sum((0, 1))
+    return torch.zeros(source.shape[-2:])
+
+
+class Readable(TorchFunctionMode):
+    """Within it, torch's errors about sizes say the same however the code is arranged.
+
+    Attributes:
+        parts: what torch.cat was last asked to join.
+    """
+
+    parts = ()
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        if func in (torch.cat, torch.concat, torch.concatenate):
+            self.parts = list(args[0] if args else kwargs["tensors"])
+        return func(*args, **(kwargs or {}))
+
+    def __exit__(self, kind, error, trace):
+        super().__exit__(kind, error, trace)
+        text = str(error) if kind is RuntimeError else ""
+        channels = re.search(r"expected input.* to have (\d+) channels, but got (\d+)", text)
+        sizes = re.search(r"tensor a \((\d+)\) must match the size of tensor b \((\d+)\)", text)
+        if sizes:
+            a, b = sorted(map(int, sizes.groups()))
+            says = f"something of size {a} is added to something of size {b}"
+        elif channels:
+            says = f"a convolution made for {channels[1]} channels got {channels[2]}"
+        elif "must match except in dimension" in text:
+            parts = " and ".join(sorted({self.described(part) for part in self.parts}))
+            says = f"{parts} cannot be joined: height and width differ"
+        else:
+            return
+        raise Misfit(says).with_traceback(trace) from None
+
+    def described(self, part) -> str:
+        return by(part.shape[2:])
+
+
+class Traced(Readable):
+    """Says of what could not be joined which residual block it comes from."""
+
+    def __init__(self, calls):
+        super().__init__()
+        self.calls = calls
+
+    def described(self, part) -> str:
+        for which in ("down", "middle", "up"):
+            if any(same(part, call.gave) for call in self.calls.way(which)):
+                return f"{by(part.shape[2:])} from a block ({which})"
+        return by(part.shape[2:])
+
+
+def awake(module, gain: float = 1.0):
+    """Random weights everywhere, since much of a fresh network is zero."""
+    generator = torch.Generator().manual_seed(0)
+    for p in module.parameters():
+        if nn.parameter.is_lazy(p):
+            continue
+        size = gain / p[0].numel() ** 0.5 if p.ndim > 1 else 1.0
+        p.data.copy_(size * torch.randn(p.shape, generator=generator))
+    return module
+
+
+@experiment(
+    "4.1",
+    "DownBlock returns (h, skip): the skip at full resolution, h at half of it",
+    points=2,
+    hint=(
+        "What should the way up get to see: the picture before it was halved, or after?",
+        "The residual block takes x and cond. What it returns is the skip; h is the skip, halved.",
+        "skip = self.attention(self.block(x, cond)), and then return self.down(skip), skip.",
+    ),
+)
+def takes_the_skip_before_halving(impl):
+    probe, calls = probes(unlike)
+    x, cond = normal(2, 16, 6, 10), normal(2, 32, seed=1)
+    h, skip = impl.rebuilt(ResidualBlock=probe).DownBlock(16, 24, 32)(x, cond)
+    return {
+        "h": shape_of(h),
+        "skip": shape_of(skip),
+        "skip is": source(skip, required(calls), x),
+        "the first residual block gets": source(calls[0].x, [], x),
+        "the residual blocks are told": condition_of(calls, cond),
+    }
+
+
+@experiment(
+    "4.2",
+    "UpBlock enlarges x, puts the skip beside it, and gives both to its residual block",
+    points=2,
+    hint=(
+        "Three steps: enlarge, concatenate, block. What must agree before two tensors can be concatenated?",
+        "x comes with in_channels at half the resolution, the skip with skip_channels at the full one: "
+        "the block has to be made for in_channels + skip_channels.",
+        "x = torch.cat([self.up(x), skip], dim=1), and then self.block(x, cond). To enlarge, repeat "
+        "each pixel (nn.Upsample), not the whole picture (Tensor.repeat).",
+    ),
+)
+def joins_the_skip_to_what_comes_from_below(impl):
+    probe, calls = probes(unlike)
+    x, skip, cond = normal(2, 24, 6, 8), normal(2, 16, 12, 16, seed=2), normal(2, 32, seed=1)
+    below, beside = x.clone().requires_grad_(), skip.clone().requires_grad_()
+    with Readable():
+        out = impl.rebuilt(ResidualBlock=probe).UpBlock(24, 16, 8, 32)(below, beside, cond)
+    joined = required(calls)[0].x
+    far = reach(joined[..., -6:, -8:], below)[0, 0].item()
+    return {
+        "the first residual block gets": shape_of(joined),
+        "channels of the skip in it": channels_of(skip, joined),
+        "places of the skip in it": int((reach(joined, beside) > 0).sum()),
+        "places of x in it": int((reach(joined, below) > 0).sum()),
+        "the top left of x is found": "bottom right too" if far else "top left",
+        "the residual blocks are told": condition_of(calls, cond),
+        "out": shape_of(out),
+        "out is": source(out, calls, x),
+    }
+
+
+@experiment(
+    "4.3",
+    "Attention: softmax(q·kᵀ / √(C / heads)) · v in every head, plus x",
+    points=3,
+    hint=(
+        "Print the shapes: where are the heads, where the places, and which axis does the softmax sum to 1?",
+        "q, k and v are (B, heads, H·W, C/heads). q·kᵀ is (queries, keys): scaled by the width of one "
+        "head, softmax over the last axis. On the way back the channels come before the places.",
+        "F.scaled_dot_product_attention(q, k, v) does the scaling and the softmax. Its result needs "
+        ".transpose(-1, -2) before .reshape(b, c, h, w).",
+    ),
+)
+def attends_to_every_place(impl):
+    x = normal(3, 16, 4, 6)
+    # Rows of one head: a fused projection may hold q, k, v of one head after the other.
+    module = filled(impl.SelfAttention2d(16, 2), x, names=None, width=8)
+    x.requires_grad_()
+    out = module(x)
+    return {"out": out, "gradient": gradients(out, x)[0]}
+
+
+def unused(module, call) -> list[str]:
+    """Shapes of the parameters that no gradient reaches (a gradient that is 0 counts as one)."""
+    output = call()
+    parameters = [p for p in module.parameters() if p.requires_grad]
+    found = gradients(output, *parameters)
+    return sorted(shape_of(p) for p, g in zip(parameters, found, strict=True) if g is None)
+
+
+@experiment(
+    "4.3",
+    "A fresh attention layer is the identity, and everything in it can learn",
+    points=1,
+    hint=(
+        "What comes out when the last projection gives zero?",
+        "x + 0 = x: add x itself, not norm(x), and let the last projection start at zero.",
+    ),
+)
+def starts_as_the_identity(impl):
+    x = normal(2, 24, 4, 6)
+    module = impl.SelfAttention2d(24, heads=3)
+    out = module(x)
+    gives = "x" if same(out, x) else "0" if not out.any() else "something else"
+    return {"it gives": gives, "without a gradient": unused(module, lambda: module(x))}
+
+
+@experiment(
+    "4.4",
+    "Any size that can be halved often enough, with any multipliers",
+    points=1,
+    hint=(
+        "Follow the channels of each block on paper, for multipliers (1, 3, 2).",
+        "A DownBlock takes the width of the level above; an UpBlock takes the width from below and, as its "
+        "skip, the width of its own level.",
+        "No size belongs into __init__: torch's layers work at any. image_size only says at which "
+        "levels attention is.",
+    ),
+)
+def works_at_any_size(impl):
+    def shape(multipliers, *size, **options):
+        model = impl.UNet(num_classes=5, base_width=8, multipliers=multipliers, **options)
+        b = size[0]
+        with Readable():
+            return shape_of(model(images(*size), timesteps(*range(b)), labels(*range(b))))
+
+    return {
+        "3 levels": shape((1, 3, 2), 2, 3, 8, 16, image_size=16),
+        "2 levels": shape((2, 1), 4, 3, 12, 8, attention_resolutions=(16,), heads=2),
+    }
+
+
+def trouble_of(model, calls, *inputs) -> str:
+    """Call the model; what does not fit in it, or "none". What happened before is in the calls."""
+    try:
+        with Traced(calls):
+            model(*inputs)
+    except Misfit as error:
+        return str(error)
+    return "none"
+
+
+def provenance(impl, multipliers):
+    """What arrives at the residual blocks of a U-Net with these multipliers."""
+    probe, calls = probes(unlike)
+    model = impl.rebuilt(ResidualBlock=probe, ConditionEmbedding=Embedding).UNet(
+        channels=3, num_classes=5, base_width=8, multipliers=multipliers, image_size=16
+    )
+    trouble = trouble_of(model, calls, images(2, 3, 16, 24), timesteps(3, 40), labels(1, 4))
+    required(calls)
+    names = [(way, call) for way in ("down", "middle", "up") for call in calls.way(way)]
+    times = Counter(id(call.block) for call in calls)
+    inside = set(model.modules())
+    return {
+        "trouble": trouble,
+        "widths": {by(c.size): c.gave.shape[1] for way, c in names if way != "up"},
+        **{f"way up at {by(size)}": arrival(calls, size) for size in [(8, 12), (16, 24)]},
+        "without cond": sorted({f"{way} at {by(c.size)}" for way, c in names if not is_told(c)}),
+        "a block is called twice": max(times.values()) > 1,
+        "all blocks are in model.modules()": all(call.block in inside for call in calls),
+    }
+
+
+def arrival(calls, size) -> str:
+    """What of the way down arrives at the first residual block of this size on the way up."""
+    down, up = calls.way("down", size), calls.way("up", size)
+    if not down or not up:
+        return f"no residual block on the way {'up' if down else 'down'}"
+    wanted = down[-1].gave
+    arrived = channels_of(wanted, up[0].x)
+    if arrived != wanted.shape[1]:
+        return f"{arrived} of {wanted.shape[1]} channels of the skip"
+    if not reach(up[0].x, down[-1].leaf).all():
+        return "the skip, cut off from its gradient"
+    later = sum(channels_of(wanted, call.x) for call in up[1:])
+    return "the skip" if not later else "the skip, more than once"
+
+
+def is_told(call) -> bool:
+    return same(call.cond, Embedding.condition(*call.cond.shape))
+
+
+@experiment(
+    "4.4",
+    "On the way up every level gets the skip of its own resolution, once",
+    points=3,
+    hint=(
+        "Which skip is taken last on the way down, and which is needed first on the way up?",
+        "The skips are a stack: append on the way down, pop() on the way up. If a size does not fit, do not "
+        "resize: the order is wrong.",
+        "for up in self.ups: h = up(h, skips.pop(), cond). And every block is an object of its own, in "
+        "an nn.ModuleList, and gets cond.",
+    ),
+)
+def brings_every_skip_to_its_level(impl):
+    return {
+        "widths 8, 16, 24": provenance(impl, (1, 2, 3)),
+        "equal widths": provenance(impl, (1, 1, 1)),
+    }
+
+
+def four(channels: int = 3):
+    """Four images, with t and y."""
+    return images(4, channels, 4, 8), timesteps(3, 3, 40, 7), labels(1, 4, 0, 2)
+
+
+def simplest(impl, channels: int = 3):
+    """The simplest U-Net, called once, and four images with their t and y.
+
+    It has one level, so that what is wrong with the skips does not hide the rest; two where a
+    program does not know U-Nets of one level, which nobody asks for.
+    """
+    for multipliers in ((1,), (1, 2)):
+        try:
+            return network(impl, multipliers, channels), *four(channels)
+        except NotImplementedError:
+            raise
+        except Exception:
+            if multipliers != (1,):
+                raise
+
+
+def network(impl, multipliers, channels: int = 3):
+    """A small U-Net, called once, so that lazy layers are there."""
+    model = impl.UNet(
+        channels=channels, num_classes=5, base_width=16, multipliers=multipliers, image_size=8
+    )
+    with torch.no_grad(), Readable():
+        model(*four(channels))
+    return model
+
+
+def moved(a, b, share: float = 1e-2) -> list[int]:
+    """Which images differ, by more than a share of their size.
+
+    In a network that is awake with gain 3, t and y move the output by 4 % or more, t / 1000 by less
+    than 0.1 %.
+    """
+    return [i for i in range(len(a)) if (a[i] - b[i]).norm() > share * a[i].norm()]
+
+
+@experiment(
+    "4.4",
+    "Time and class move the image that they belong to",
+    points=1,
+    hint=(
+        "Where do t and y enter?",
+        "cond = self.condition(t, y), as they are, and cond goes to every residual block.",
+    ),
+)
+def listens_to_time_and_class(impl):
+    model, x, t, y = simplest(impl)
+    awake(model, gain=3.0)
+    with torch.no_grad():
+        out = model(x, t, y)
+        return {
+            "t moves its image": 2 in moved(out, model(x, timesteps(3, 3, 49, 7), y)),
+            "y moves its image": 1 in moved(out, model(x, t, labels(1, 3, 0, 2))),
+        }
+
+
+@experiment(
+    "4.4",
+    "Grey pictures as well as coloured ones",
+    points=1,
+    hint=(
+        "Grey pictures have 1 channel, coloured ones 3. Where do they enter, and where do they leave?",
+        "`channels` is used twice: the stem goes from `channels`, the head's convolution to `channels`.",
+    ),
+)
+def takes_grey_and_coloured_pictures(impl):
+    shapes = {}
+    for channels in (1, 3):
+        model, *inputs = simplest(impl, channels)
+        shapes[f"{channels} channels"] = shape_of(model(*inputs))
+    return shapes
+
+
+@experiment(
+    "4.4",
+    "y=None is the null class",
+    points=1,
+    hint=(
+        "Chapter 2 has done this already: what does ConditionEmbedding do with y=None?",
+        "Pass y on as it is: self.condition(t, y). The null class is label num_classes, not class 0.",
+    ),
+)
+def takes_no_class_for_the_null_class(impl):
+    model, x, t, _ = simplest(impl)
+    awake(model, gain=3.0)
+    with torch.no_grad():
+        none = model(x, t)
+        return {
+            "against the null label moves": moved(none, model(x, t, labels(5, 5, 5, 5))),
+            "against class 0 moves": moved(none, model(x, t, labels(0, 0, 0, 0))),
+        }
+
+
+@experiment(
+    "4.4",
+    "No image of a batch touches another",
+    points=1,
+    hint=(
+        "Does anything in your network look at the whole batch?",
+        "GroupNorm takes mean and variance of one image at a time, BatchNorm those of all of them.",
+    ),
+)
+def keeps_the_images_apart(impl):
+    model, *_ = simplest(impl)
+    seen = {"in the middle and at the ends": touched(model)}
+    try:
+        seen["on the way down and up"] = touched(network(impl, (1, 2)))
+    except Misfit as error:
+        seen["on the way down and up"] = str(error)
+    return seen
+
+
+def touched(model) -> str:
+    """Which images another first image moves."""
+    awake(model, gain=3.0)
+    x, t, y = four()
+    with torch.no_grad():
+        other = torch.cat([images(1, 3, 4, 8, seed=5), x[1:]])
+        others = set(moved(model(x, t, y), model(other, t, y), share=1e-4)) - {0}
+    return "another image moves, too" if others else "no other image moves"
+
+
+@experiment(
+    "4.4",
+    "The head: norm, SiLU, a 3×3 convolution that starts at zero, and nothing after it",
+    points=1,
+    hint=(
+        "What the network predicts is noise: how large can it be? And what should a fresh network predict?",
+        "self.head(F.silu(self.head_norm(h))), where head is nn.Conv2d(widths[0], channels, 3, padding=1).",
+        "nn.init.zeros_ for the weight and the bias of that convolution.",
+    ),
+)
+def ends_with_norm_silu_convolution(impl):
+    probe, _ = probes(levelled)
+    model, *inputs = simplest(impl.rebuilt(ResidualBlock=probe))
+    fresh = model(*inputs)
+    for p in model.parameters():  # of the last convolution, which alone has 3 outputs
+        if p.ndim and p.shape[0] == 3:
+            p.data.copy_(normal(*p.shape))
+    return {"fresh": "not 0" if fresh.any() else "0", "with random weights": model(*inputs)}
+
+
+@experiment(
+    "4.4",
+    "Everything in the network is used, once, and learns eight images",
+    points=1,
+    hint=(
+        "Are there layers that are made but not used, or used twice?",
+        "[block] * n is one block n times: make each of them in a loop. A parameter without a gradient "
+        "belongs to something that forward leaves out, or that is cut off by detach or no_grad.",
+    ),
+)
+def uses_everything_and_learns(impl):
+    model = impl.UNet(channels=3, num_classes=5, base_width=8, multipliers=(1, 1), image_size=8)
+    x, t = images(8, 3, 4, 8), timesteps(1, 2, 5, 10, 20, 40, 3, 7)
+    y, noise = labels(0, 1, 2, 3, 4, 5, 0, 1), normal(8, 3, 4, 8, seed=1)
+    used = Counter()
+    hooks = [
+        layer.register_forward_hook(lambda layer, *_: used.update([layer]))
+        for layer in model.modules()
+        if isinstance(layer, nn.modules.conv._ConvNd | nn.GroupNorm)
+    ]
+    with Readable():
+        found = unused(model, lambda: model(x, t, y))
+    for hook in hooks:
+        hook.remove()
+    losses = descend(
+        lambda: ((model(x, t, y) - noise) ** 2).mean(), model.parameters(), steps=3, rate=0.3
+    )
+    return {
+        "without a gradient": found,
+        "layers used twice": sorted(shape_of(u.weight) for u, times in used.items() if times > 1),
+        # Right networks come down to 0.7–0.95 of the first loss, whatever they are made of.
+        "loss after three steps": "falls" if min(losses) < 0.99 * losses[0] else "does not fall",
+    }
+
+
+@experiment(
+    "4.4",
+    "Attention where it was asked for and nowhere else, with the heads that were asked for",
+    points=1,
+    hint=(
+        "How far can one pixel reach through 3×3 convolutions alone?",
+        "Attention is needed on the way down, in the middle, and on the way up.",
+        "heads_at[level] is 0 or the number of heads of a level: hand it to the DownBlock and the UpBlock of "
+        "that level; the last one is for the middle.",
+    ),
+)
+def attends_where_it_should(impl):
+    """Whether the top left corner of what a block returns reaches the bottom right at the next block."""
+    probe, calls = probes(unlike)
+    probed = impl.rebuilt(ResidualBlock=probe)
+    options = dict(num_classes=5, base_width=8, multipliers=(1, 2, 1), image_size=16)
+    model = probed.UNet(**options, attention_resolutions=(8, 4), heads=2)
+    inputs = images(1, 3, 24, 40), timesteps(3), labels(1)
+    with torch.no_grad():
+        trouble_of(model, calls, *inputs)  # lazy layers come into being
+    awake(model)
+    calls.clear()
+    trouble = trouble_of(model, calls, *inputs)
+    following = dict(zip(map(id, required(calls)), calls[1:], strict=False))  # but for the last one
+
+    def reaches(call):
+        return bool(reach(following[id(call)].x[..., -1, -1], call.leaf)[0, 0])
+
+    def way(which, size):
+        blocks = [call for call in calls.way(which, size) if id(call) in following]
+        return "attention" if any(map(reaches, blocks)) else "none" if blocks else "no block"
+
+    return {
+        "trouble": trouble,
+        "way down, level 0": way("down", (24, 40)),
+        "way down, level 1": way("down", (12, 20)),
+        "middle": way("middle", (6, 10)),
+        "way up, level 1": way("up", (12, 20)),
+        "3 heads for 8 channels": raises(
+            lambda: probed.UNet(**options, attention_resolutions=(4,), heads=3)
+        ),
+    }
+
+
+@experiment(
+    "4.4",
+    "A size that cannot be halved often enough is a ValueError that names the numbers",
+    points=1,
+    hint=(
+        "With three levels, height and width are halved twice. What does that ask of each of them?",
+        "Both must be multiples of 2 ** (levels − 1), else raise ValueError, at the beginning of "
+        "forward, with a message that holds the wrong size and that number.",
+    ),
+)
+def refuses_sizes_that_cannot_be_halved(impl):
+    model = impl.UNet(channels=3, num_classes=5, base_width=8, multipliers=(1, 2, 1), image_size=16)
+
+    def complaint(height, width, wrong=None):
+        try:
+            model(images(2, 3, height, width), timesteps(1, 2), labels(0, 1))
+        except NotImplementedError:
+            raise
+        except ValueError as error:
+            numbers = [int(n) for n in re.findall(r"\d+", str(error))]
+            return ["ValueError", *(n for n in (wrong, 4) if n in numbers)]
+        except Exception:
+            return "no ValueError"
+        return "no ValueError"
+
+    return {
+        "8×12": complaint(8, 12),
+        "10×16": complaint(10, 16, wrong=10),
+        "16×14": complaint(16, 14, wrong=14),
+        "2 channels": raises(lambda: impl.UNet(channels=2, base_width=8)),
+        "attention at 5": raises(lambda: impl.UNet(base_width=8, attention_resolutions=(5,))),
+        "3 heads of 16 channels": raises(lambda: impl.SelfAttention2d(16, 3)),
+    }
+
+
+misconception(
+    "4.1",
+    "the skip is taken after halving: the detail that it should carry is gone",
+    edit=("return self.down(x), x", "return (h := self.down(x)), h"),
+)
+misconception(
+    "4.1",
+    "(skip, h) is returned where (h, skip) belongs",
+    edit=("return self.down(x), x", "return x, self.down(x)"),
+)
+misconception(
+    "4.1",
+    "the skip is taken before the residual block, not after it",
+    edit=(
+        "x = attention(block(x, cond))\n        return self.down(x), x",
+        "skip, x = x, attention(block(x, cond))\n        return self.down(x), skip",
+    ),
+)
+misconception(
+    "4.1",
+    "nothing is halved on the way down",
+    edit=("return self.down(x), x", "return x, x"),
+)
+misconception(
+    "4.1",
+    "the way down does not get the condition",
+    edit=(
+        "x = attention(block(x, cond))\n        return self.down(x), x",
+        "x = attention(block(x, torch.zeros_like(cond)))\n        return self.down(x), x",
+    ),
+)
+misconception(
+    "4.2",
+    "the skip is ignored: there are zeros where it belongs",
+    edit=("[self.up(x), skip]", "[self.up(x), torch.zeros_like(skip)]"),
+)
+misconception(
+    "4.2",
+    "x is not enlarged before the concatenation",
+    edit=("[self.up(x), skip]", "[x, skip]"),
+)
+misconception(
+    "4.2",
+    "enlarged after the concatenation: the skip was shrunk to fit, and its detail is gone",
+    edit=(
+        "torch.cat([self.up(x), skip], dim=1)",
+        "F.interpolate(torch.cat([x, F.avg_pool2d(skip, 2)], dim=1), scale_factor=2.0)",
+    ),
+)
+misconception(
+    "4.2",
+    "the block after the concatenation is made for in_channels only",
+    edit=("widths = [in_channels + skip_channels] +", "widths = [in_channels] +"),
+)
+misconception(
+    "4.2",
+    "the block after the concatenation is made for twice skip_channels, as if x had as many",
+    edit=("widths = [in_channels + skip_channels] +", "widths = [2 * skip_channels] +"),
+)
+misconception(
+    "4.2",
+    "the skip is added to x where it should be concatenated",
+    edit=("torch.cat([self.up(x), skip], dim=1)", "self.up(x) + skip"),
+)
+misconception(
+    "4.2",
+    "Tensor.repeat lays copies of the picture side by side; enlarging repeats each pixel",
+    edit=("[self.up(x), skip]", "[self.up[1](x.repeat(1, 1, 2, 2)), skip]"),
+)
+misconception(
+    "4.3",
+    "the scale 1/√(C / heads) is missing",
+    edit=(
+        "scaled_dot_product_attention(q, k, v)",
+        "scaled_dot_product_attention(q, k, v, scale=1.0)",
+    ),
+)
+misconception(
+    "4.3",
+    "scaled by 1/√C where 1/√(C / heads) belongs: each head is narrower than C",
+    edit=(
+        "scaled_dot_product_attention(q, k, v)",
+        "scaled_dot_product_attention(q, k, v, scale=c**-0.5)",
+    ),
+)
+misconception(
+    "4.3",
+    "the softmax runs over the queries, not over the keys",
+    edit=(
+        "F.scaled_dot_product_attention(q, k, v)",
+        "((q @ k.transpose(-1, -2)) * (c // self.heads) ** -0.5).softmax(dim=-2) @ v",
+    ),
+)
+misconception(
+    "4.3",
+    "the softmax runs over the heads, not over the keys",
+    edit=(
+        "F.scaled_dot_product_attention(q, k, v)",
+        "((q @ k.transpose(-1, -2)) * (c // self.heads) ** -0.5).softmax(dim=1) @ v",
+    ),
+)
+misconception(
+    "4.3",
+    "there is no residual path around the attention",
+    edit=("return x + self.out(", "return self.out("),
+)
+misconception(
+    "4.3",
+    "the residual path adds norm(x) where x belongs",
+    edit=(
+        "qkv = self.qkv(self.norm(x))  # (B, 3·C, H, W)",
+        "qkv = self.qkv(x := self.norm(x))",
+    ),
+)
+misconception(
+    "4.3",
+    "the heads are ignored: all channels in one head",
+    edit=(
+        "qkv.reshape(b, 3, self.heads, c // self.heads, h * w)",
+        "qkv.reshape(b, 3, 1, c, h * w)",
+    ),
+)
+misconception(
+    "4.3",
+    "the norm before the projections is missing",
+    edit=("self.qkv(self.norm(x))", "self.qkv(x)"),
+)
+misconception(
+    "4.3",
+    "the output projection does not start at zero",
+    edit=(
+        "        nn.init.zeros_(self.out.weight)\n        nn.init.zeros_(self.out.bias)\n",
+        "\n\n",
+    ),
+)
+misconception(
+    "4.3",
+    "the output projection is not applied",
+    edit=(
+        "self.out(mixed.transpose(-1, -2).reshape(b, c, h, w))",
+        "mixed.transpose(-1, -2).reshape(b, c, h, w)",
+    ),
+)
+misconception(
+    "4.3",
+    "v is forgotten: the keys themselves are averaged",
+    edit=("scaled_dot_product_attention(q, k, v)", "scaled_dot_product_attention(q, k, k)"),
+)
+misconception(
+    "4.3",
+    "reshaped back without transposing: places and channels are mixed up",
+    edit=("mixed.transpose(-1, -2).reshape(b, c, h, w)", "mixed.reshape(b, c, h, w)"),
+)
+misconception(
+    "4.3",
+    "places are read as channels: (B, H·W, C) needs a transpose before it becomes (B, C, H, W)",
+    edit=(
+        "mixed.transpose(-1, -2).reshape(b, c, h, w)",
+        "mixed.transpose(1, 2).reshape(b, c, h, w)",
+    ),
+)
+misconception(
+    "4.3",
+    "after the output projection, (B, H·W, C) becomes (B, C, H, W) without a transpose",
+    edit=(
+        "self.out(mixed.transpose(-1, -2).reshape(b, c, h, w))",
+        "F.linear(mixed.transpose(1, 2).flatten(2), self.out.weight.flatten(1), self.out.bias)"
+        ".reshape(b, c, h, w)",
+    ),
+)
+misconception(
+    "4.3",
+    "height and width are exchanged on the way back",
+    edit=(
+        "mixed.transpose(-1, -2).reshape(b, c, h, w)",
+        "mixed.transpose(-1, -2).reshape(b, c, w, h).transpose(-1, -2)",
+    ),
+)
+misconception(
+    "4.3",
+    "masked as in a language model: a place sees only those before it",
+    edit=(
+        "scaled_dot_product_attention(q, k, v)",
+        "scaled_dot_product_attention(q, k, v, is_causal=True)",
+    ),
+)
+misconception(
+    "4.4",
+    "the skips are taken in the wrong order: pop(0) gives the first, not the last",
+    edit=("skips.pop()", "skips.pop(0)"),
+)
+misconception(
+    "4.4",
+    "the same skip is used at every level: skips[-1] does not take it off the stack",
+    edit=("skips.pop()", "skips[-1]"),
+)
+misconception(
+    "4.4",
+    "the skips come in the wrong order and are resized to fit",
+    edit=(
+        "h = up(h, skips.pop(), cond)",
+        "h = up(h, F.interpolate(skips.pop(0), (2 * h.shape[2], 2 * h.shape[3])), cond)",
+    ),
+)
+misconception(
+    "4.4",
+    "the timestep is ignored",
+    edit=("self.condition(t, y)", "self.condition(torch.zeros_like(t), y)"),
+)
+misconception(
+    "4.4",
+    "the class is ignored",
+    edit=("self.condition(t, y)", "self.condition(t, None)"),
+)
+misconception(
+    "4.4",
+    "the whole batch gets the condition of its first image",
+    edit=("self.condition(t, y)", "self.condition(t, y)[:1].expand(len(t), -1)"),
+)
+misconception(
+    "4.4",
+    "y=None is used as if it were labels",
+    edit=("self.condition(t, y)", "self.condition(t, y.long())"),
+)
+misconception(
+    "4.4",
+    "y=None is taken for class 0: the null class is label num_classes",
+    edit=("self.condition(t, y)", "self.condition(t, torch.zeros_like(t) if y is None else y)"),
+)
+misconception(
+    "4.4",
+    "the middle does not get the condition",
+    edit=(
+        "in enumerate(self.middle):\n            h = block(h, cond)",
+        "in enumerate(self.middle):\n            h = block(h, torch.zeros_like(cond))",
+    ),
+)
+misconception(
+    "4.4",
+    "an activation on the output: noise is not confined to [−1, 1]",
+    edit=(
+        "return self.head(F.silu(self.head_norm(h)))",
+        "return torch.tanh(self.head(F.silu(self.head_norm(h))))",
+    ),
+)
+misconception(
+    "4.4",
+    "the head does not start at zero",
+    edit=(
+        "        nn.init.zeros_(self.head.weight)\n        nn.init.zeros_(self.head.bias)\n",
+        "\n\n",
+    ),
+)
+misconception(
+    "4.4",
+    "the norm before the last convolution is missing",
+    edit=("F.silu(self.head_norm(h))", "F.silu(h)"),
+)
+misconception(
+    "4.4",
+    "the activation before the last convolution is missing",
+    edit=("F.silu(self.head_norm(h))", "self.head_norm(h)"),
+)
+misconception(
+    "4.4",
+    "BatchNorm where GroupNorm belongs: the images of a batch influence each other",
+    edit=(
+        "nn.GroupNorm(GROUPS, base_width * multipliers[0])",
+        "nn.BatchNorm2d(base_width * multipliers[0])",
+    ),
+)
+misconception(
+    "4.4",
+    "[block] * n is one block used n times, not n blocks",
+    edit=(
+        "self.middle_attention = _attention",
+        "self.middle, self.middle_attention = nn.ModuleList("
+        "[*self.middle[:-1]] + [self.middle[-1]] * 2), _attention",
+    ),
+)
+misconception(
+    "4.4",
+    "a plain list holds the blocks: the optimiser will never see them",
+    edit=(
+        ("self.downs = nn.ModuleList(", "self.downs = list("),
+        ("self.ups = nn.ModuleList(", "self.ups = list("),
+    ),
+)
+misconception(
+    "4.4",
+    "the size of the picture is built in: what comes out has image_size × image_size pixels",
+    edit=(
+        ("self.channels = channels\n", "self.channels, self.size = channels, (image_size,) * 2\n"),
+        ("self.head_norm(h)", "self.head_norm(F.interpolate(h, self.size))"),
+    ),
+)
+misconception(
+    "4.4",
+    "only pictures of 3 channels work: the stem and the head ignore `channels`",
+    edit=(
+        ("self.stem = nn.Conv2d(channels,", "self.stem = nn.Conv2d(3,"),
+        ("multipliers[0], channels, 3, padding=1)", "multipliers[0], 3, 3, padding=1)"),
+    ),
+)
+misconception(
+    "4.4",
+    "a size that cannot be halved often enough is not refused",
+    edit=("self._check_size(*x.shape[-2:])", "pass"),
+)
+misconception(
+    "4.4",
+    "only the height is looked at, not the width",
+    edit=("height % self.factor or width % self.factor or", "height % self.factor or"),
+)
+misconception(
+    "4.4",
+    "2^levels is asked for: with so many levels, one halving fewer takes place",
+    edit=("2 ** (len(multipliers) - 1)", "2 ** len(multipliers)"),
+)
+misconception(
+    "4.4",
+    "there is no attention, though it was asked for",
+    edit=("heads if r in attention_resolutions else 0", "0"),
+)
+misconception(
+    "4.4",
+    "the number of heads is not handed on to the attention",
+    edit=("heads if r in attention_resolutions", "4 if r in attention_resolutions"),
+)
+misconception(
+    "4.4",
+    "the multipliers are ignored: the width doubles at every level",
+    edit=(
+        "up_blocks = blocks if up_blocks is None else up_blocks",
+        "up_blocks, multipliers = up_blocks or blocks, [2**k for k in range(len(multipliers))]",
+    ),
+)
+misconception(
+    "4.4",
+    "the skips are detached: no gradient comes back through them",
+    edit=("skips.append(skip)", "skips.append(skip.detach())"),
+)
+misconception(
+    "4.4",
+    "attention is one level off",
+    edit=("heads if r in attention_resolutions", "heads if r // 2 in attention_resolutions"),
+)
+misconception(
+    "4.4",
+    "attention is forgotten in the middle",
+    edit=("_attention_layers(widths[-1], heads_at[-1], 1)[0]", "nn.Identity()"),
+)
+misconception(
+    "4.4",
+    "attention is forgotten on the way up",
+    edit=(
+        "widths[-2::-1], heads_at[-2::-1], strict",
+        "widths[-2::-1], [0] * len(self.downs), strict",
+    ),
+)

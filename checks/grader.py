@@ -1,0 +1,419 @@
+"""From a folder of somebody's code to verdicts and points."""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from checks import catalogue, channel, diagnose
+from checks.catalogue import ROOT, Chapter, Experiment
+from checks.compare import Difference, differences, first_place, is_array, rounding
+from checks.files import Problem
+from checks.reference import Reference, cannot_run
+from checks.workers import Pool, TimedOut, Worker
+
+NOT_STARTED, PASSED, FAILED = "not started", "passed", "failed"
+CRASHED, TIMED_OUT = "crashed", "timed out"
+VERDICTS = (PASSED, FAILED, CRASHED, TIMED_OUT, NOT_STARTED)
+GARBLED = "something else than the grader wrote to the grader's channel"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Seconds. An experiment may take longer than its limit when the reference is slow here too."""
+
+    experiment: float = 10.0
+    importing: float = 30.0
+    chapter: float = 90.0
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of one experiment.
+
+    Attributes:
+        experiment: which.
+        verdict: one of `VERDICTS`.
+        symptom: what was expected and what was seen, in sentences.
+        call: the call that was made, to be pasted into Python.
+        frames: of a crash, the lines in the learner's files.
+        mistakes: what it looks like: known mistakes, or the general relation; () when unknown.
+        note: about the other chapters.
+    """
+
+    experiment: Experiment | None
+    verdict: str
+    symptom: str = ""
+    call: str = ""
+    frames: tuple[str, ...] = ()
+    mistakes: tuple[str, ...] = ()
+    note: str = ""
+
+    @property
+    def points(self) -> int:
+        return self.experiment.points if self.verdict == PASSED else 0
+
+
+@dataclass(frozen=True)
+class ChapterResult:
+    """The results of a chapter, in the order of its experiments.
+
+    Attributes:
+        file: that was graded.
+        own: whether the other chapters were the learner's too.
+        printed: what the learner's code printed.
+        layers: of the sandbox that held.
+    """
+
+    chapter: Chapter
+    file: Path
+    results: tuple[Result, ...]
+    own: bool
+    printed: str
+    layers: tuple[str, ...]
+    seconds: float
+
+    @property
+    def points(self) -> int:
+        return sum(r.points for r in self.results if not r.experiment.star)
+
+    @property
+    def max_points(self) -> int:
+        return sum(r.experiment.points for r in self.results if not r.experiment.star)
+
+    @property
+    def passed(self) -> bool:
+        return all(r.verdict == PASSED for r in self.results if not r.experiment.star)
+
+
+def submission_folder(folder: Path, chapter: Chapter) -> Path:
+    """Where in a submission a chapter is: below chapters/, beside its root, or the root itself."""
+    places = [folder / "chapters" / chapter.folder, folder / chapter.folder]
+    file = f"{chapter.module}.py"
+    if not any(place.is_dir() for place in places) and (folder / file).is_file():
+        return folder
+    return next((place for place in places if (place / file).is_file()), places[1])
+
+
+def chapter_folders(submission: Path, graded: Chapter, own: bool) -> dict[str, Path]:
+    """Which folder each chapter's code comes from: the graded one (own: each one there) is theirs."""
+    folders = {}
+    for chapter in catalogue.chapters().values():
+        theirs = submission_folder(submission, chapter)
+        is_theirs = chapter == graded or (own and theirs.is_dir())
+        folders[chapter.folder] = theirs if is_theirs else ROOT / "solutions" / chapter.folder
+    return folders
+
+
+def check_submission(folder: Path) -> None:
+    """Is there something to grade?
+
+    Raises:
+        Problem: when there is not.
+    """
+    if not folder.is_dir():
+        raise Problem(f"There is no folder {folder}: give --submission a folder with chapters.")
+    if not any(submission_folder(folder, c).is_dir() for c in catalogue.chapters().values()):
+        names = ", ".join(c.folder for c in catalogue.chapters().values())
+        raise Problem(f"{folder} holds none of the chapters ({names}).")
+
+
+class Grader:
+    """Grades submissions. Keep one for many: what it has imported and observed stays warm.
+
+    Args:
+        pool: of processes; closed with the grader.
+        limits: of time.
+    """
+
+    def __init__(self, pool: Pool | None = None, limits: Limits | None = None):
+        self.pool = pool or Pool()
+        self.limits = limits or Limits()
+        self._references: dict[int, Reference] = {}
+        self._ahead = ThreadPoolExecutor(1)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def close(self) -> None:
+        self._ahead.shutdown(cancel_futures=True)
+        for reference in self._references.values():
+            reference.close()
+        self.pool.close()
+
+    def grade(
+        self,
+        number: int,
+        submission: Path = ROOT / "chapters",
+        own: bool = False,
+        only: str | None = None,
+        naming=lambda experiment: True,
+    ) -> ChapterResult:
+        """Grade one chapter.
+
+        Args:
+            number: of the chapter.
+            submission: folder with the learner's chapters (see `submission_folder`).
+            own: run on the learner's other chapters, not on the solutions'.
+            only: an exercise ("4.2") or one experiment ("4.2-skip-order").
+            naming: for which failed experiments to look for the mistake (it takes a second or two).
+        """
+        start = time.monotonic()
+        submission = submission.resolve()
+        chapter = catalogue.chapters()[number]
+        experiments = chapter.chosen(only)
+        reference = self.reference(chapter)
+        attempt = _Attempt(self, chapter, submission, own).run(experiments)
+        results = attempt.results
+        failed = [r.experiment for r in results.values() if r.verdict in (FAILED, CRASHED)]
+        if failed and attempt.imports:
+            self._try_the_other_stack(attempt, failed)
+        self._name(reference, attempt, results, naming)
+        return ChapterResult(
+            chapter,
+            submission_folder(submission, chapter) / f"{chapter.module}.py",
+            tuple(results[e.name] for e in experiments),
+            own,
+            attempt.printed,
+            tuple(attempt.layers),
+            time.monotonic() - start,
+        )
+
+    def reference(self, chapter: Chapter) -> Reference:
+        """What is right, for this chapter."""
+        if chapter.number not in self._references:
+            self._references[chapter.number] = Reference(self.pool, chapter)
+        return self._references[chapter.number]
+
+    def _try_the_other_stack(self, attempt: "_Attempt", failed: list[Experiment]) -> None:
+        """Isolation and the learner's own stack disagree: points with a note, or the right blame."""
+        own, results = attempt.own, attempt.results
+        other = _Attempt(self, attempt.chapter, attempt.submission, not own).run(failed).results
+        repaired = [e.name for e in failed if other[e.name].verdict == PASSED]
+        if not repaired:
+            return
+        if own:
+            note = "passes on the solutions of the other chapters"
+            if blamed := self._earliest_failing(attempt):
+                note += (
+                    f": what breaks it is in chapter {blamed} (python -m checks chapter {blamed})"
+                )
+        else:
+            note = "passes on your own other chapters, not on the solutions' (it has the points)"
+        for name in repaired:
+            results[name] = replace(results[name] if own else other[name], note=note)
+
+    def _earliest_failing(self, attempt: "_Attempt") -> int | None:
+        """Of the chapters that this one imports, the first that fails by itself."""
+        for number, chapter in sorted(catalogue.chapters().items()):
+            if chapter.folder in attempt.imports:
+                alone = _Attempt(self, chapter, attempt.submission, own=False)
+                results = alone.run(chapter.experiments).results.values()
+                if any(r.verdict != PASSED for r in results):
+                    return number
+        return None
+
+    def _name(self, reference, attempt, results: dict, naming) -> None:
+        wanted = [
+            s
+            for s in attempt.seen
+            if results[s.experiment.name].verdict in (FAILED, CRASHED) and naming(s.experiment)
+        ]
+        if not wanted:
+            return
+        named = diagnose.explain(reference, attempt.seen)
+        for s in wanted:
+            mistakes = named[s.experiment.name]
+            difference = attempt.found[s.experiment.name]
+            if not mistakes:
+                general = diagnose.in_general(reference, s, difference)
+                mistakes = (general,) if general else ()
+            name = s.experiment.name
+            results[name] = replace(results[name], mistakes=mistakes)
+
+
+@dataclass
+class _Attempt:
+    """One chapter of one submission, with one choice of other chapters."""
+
+    grader: Grader
+    chapter: Chapter
+    submission: Path
+    own: bool
+    results: dict[str, Result] = field(default_factory=dict)
+    seen: list[diagnose.Seen] = field(default_factory=list)
+    found: dict[str, Difference] = field(default_factory=dict)
+    printed: str = ""
+    layers: list[str] = field(default_factory=list)
+    imports: list[str] = field(default_factory=list)  # folders of other chapters
+    _worker: Worker | None = None
+    _import_failure: Result | None = None  # the same for all experiments
+
+    def run(self, experiments) -> "_Attempt":
+        """Run the experiments; an experiment that ends its process costs the others nothing."""
+        folder = submission_folder(self.submission, self.chapter)
+        if not (folder / f"{self.chapter.module}.py").is_file():
+            symptom = f"there is no file {self.chapter.folder}/{self.chapter.module}.py"
+            self.results = {e.name: Result(e, NOT_STARTED, symptom) for e in experiments}
+            return self
+        self.reference = self.grader.reference(self.chapter)
+        for e in experiments:
+            self.grader._ahead.submit(self.reference.observe, e)
+        deadline = time.monotonic() + self.grader.limits.chapter
+        try:
+            for e in experiments:
+                self.results[e.name] = self._experiment(e, deadline)
+        finally:
+            self._end()
+        return self
+
+    def _experiment(self, e: Experiment, deadline: float) -> Result:
+        if self._import_failure is None and time.monotonic() > deadline:
+            return Result(e, TIMED_OUT, "not run: the time for this chapter was used up before")
+        request = {"function": e.function, "name": e.name}
+        try:
+            if self._worker is None and self._import_failure is None:
+                self._begin()
+            if self._import_failure is not None:
+                return replace(self._import_failure, experiment=e)
+            answer, fill = self.reference.recognise(
+                e,
+                lambda fill: self._worker.ask({**request, "fill": fill}, lambda: self._patience(e)),
+            )
+        except TimedOut:
+            self._end()
+            symptom = f"no answer after {self._patience(e):.0f} seconds: does a loop never end?"
+            return Result(e, TIMED_OUT, symptom, self._call(e))
+        except channel.Garbled:
+            self._end()
+            return Result(e, CRASHED, GARBLED)
+        except channel.Ended:
+            return Result(e, CRASHED, _how_it_ended(self._end(has_ended=True)))
+        return self._judge(e, answer, fill)
+
+    def _begin(self) -> None:
+        """Start the child and import the learner's module."""
+        beside = self.submission / "chapters"  # where helpers may lie
+        folders = {"": beside if beside.is_dir() else self.submission}
+        folders |= chapter_folders(self.submission, self.chapter, self.own)
+        # The solutions that are not lent, and whoever else's work lies beside this one.
+        hidden = [str(ROOT / "solutions" / c.folder) for c in catalogue.chapters().values()]
+        self._worker = self.grader.pool.start(
+            {
+                "role": "learner",
+                "chapter": self.chapter.number,
+                "folders": {key: str(path) for key, path in folders.items()},
+                "hidden": [path for path in hidden if Path(path) not in folders.values()],
+            }
+        )
+        request = {"function": None, "name": "import", "fill": "names"}
+        seconds = self.grader.limits.importing
+        try:
+            answer = self._worker.ask(request, lambda: seconds)
+            imports = answer.get("imports")
+            self.imports = [str(i) for i in imports] if isinstance(imports, list) else []
+            if "error" in answer:
+                self._import_failure = self._failed_import(answer["error"])
+        except TimedOut:
+            symptom = f"importing it was not done after {seconds:.0f} seconds"
+            self._import_failure = Result(None, TIMED_OUT, symptom, self._prelude())
+        except channel.Garbled:
+            self._import_failure = Result(None, CRASHED, GARBLED, self._prelude())
+        except channel.Ended:
+            if self._worker.layers is None:  # not even our own code has run
+                raise cannot_run(self.grader.pool.why_not_ready()) from None
+            how = _how_it_ended(self._end(has_ended=True))
+            self._import_failure = Result(None, CRASHED, f"{how} (while it was imported)")
+        finally:
+            if self._worker is not None:
+                self.layers = self._worker.layers or []
+
+    def _failed_import(self, error: dict) -> Result:
+        verdict = NOT_STARTED if error["kind"] == "not started" else CRASHED
+        symptom = f"it cannot be imported: {_error_text(error)}"
+        return Result(None, verdict, symptom, self._prelude(), _frames(error))
+
+    def _patience(self, e: Experiment) -> float:
+        """The limit, or longer where the reference too is slow (or not yet done) on this machine."""
+        seconds = self.reference.seconds(e)
+        if seconds is None:
+            return float("inf")
+        return max(self.grader.limits.experiment, 30 * seconds)
+
+    def _judge(self, e: Experiment, answer: dict, fill: str) -> Result:
+        expected = self.reference.observe(e, fill=fill)
+        error = answer.get("error") or {}
+        call = self._call(e, answer)
+        if error.get("kind") == "not started":
+            return Result(
+                e, NOT_STARTED, f"still to be written: {error.get('message', '')}".rstrip(": ")
+            )
+        if error.get("kind") == "missing":
+            symptom = f"{self.chapter.module}.py has no {error.get('name')}"
+            return Result(e, FAILED, symptom, self._prelude())
+        found = differences(expected, answer)
+        if found and all(d.kind == "value" for d in found):
+            # Is the reference itself rounded as much here?
+            double = self.reference.observe(e, fill=fill, double=True)
+            found = differences(expected, answer, rounding(expected, double))
+        self.seen.append(diagnose.Seen(e, answer, fill, passed=not found))
+        if not found:
+            return Result(e, PASSED)
+        self.found[e.name] = found[0]
+        if error:
+            return Result(e, CRASHED, _error_text(error), call, _frames(error))
+        call = self._paste(found[0].call) if found[0].call else call
+        return Result(e, FAILED, _symptom(found[0]), call)
+
+    def _prelude(self) -> str:
+        return f"from chapters.{self.chapter.folder}.{self.chapter.module} import *"
+
+    def _paste(self, call: str) -> str:
+        return f"from checks.lab import *; {self._prelude()}; {call}"
+
+    def _call(self, e: Experiment, answer: dict | None = None) -> str:
+        calls = (answer or self.reference.observe(e)).get("calls") or []
+        return self._paste(calls[-1]) if calls else self._prelude()
+
+    def _end(self, has_ended: bool = False) -> str:
+        if self._worker is None:
+            return ""
+        how = self._worker.close(has_ended)
+        self.printed += self._worker.printed()
+        self._worker = None
+        return how
+
+
+def _symptom(difference: Difference) -> str:
+    where = f"{difference.where}: " if difference.where else ""
+    text = where + difference.says
+    if difference.kind == "value" and is_array(difference.expected) and is_array(difference.got):
+        place = first_place(difference.expected, difference.got)
+        text += f"; {place}" if place else ""
+    return text
+
+
+def _error_text(error: dict) -> str:
+    message = error.get("message") or ""
+    return f"{error.get('type', 'an error')}: {message}" if message else str(error.get("type"))
+
+
+def _frames(error: dict) -> tuple[str, ...]:
+    lines = []
+    for frame in error.get("frames", []):
+        inside = f", in {frame['function']}" if frame.get("function") else ""
+        lines.append(f"{frame['file']}, line {frame['line']}{inside}: {frame['text']}")
+    return tuple(lines)
+
+
+def _how_it_ended(how: str) -> str:
+    if how == "memory":
+        return "it used more memory than it may"
+    if how.startswith("exit"):
+        return f"the program ended in the middle of the experiment ({how})"
+    if how.startswith("signal"):
+        return f"the program was ended by {how}"
+    return "the program ended in the middle of the experiment"

@@ -1,0 +1,286 @@
+"""What experiments are made of: inputs by seed, weights that do not depend on names, and small helpers.
+
+Everything here can be used in a Python session too, so that a line of the grader's report can be pasted:
+
+    from checks.lab import *; from chapters.ch03_residual_block.blocks import *
+    ResidualBlock(16, 24, 32)(normal(2, 16, 6, 10), normal(2, 32, seed=1))
+"""
+
+import math
+import zlib
+from dataclasses import dataclass, field
+
+import torch
+from torch import Generator, Tensor, nn
+
+__all__ = [
+    "descend",
+    "distinct",
+    "filled",
+    "gradients",
+    "images",
+    "labels",
+    "near",
+    "normal",
+    "noted",
+    "projected",
+    "raises",
+    "timesteps",
+    "torch",
+    "uint8_images",
+]
+
+
+@dataclass
+class Conditions:
+    """Under which an experiment runs; the grader sets them, an experiment does not.
+
+    Attributes:
+        fill: how `filled` recognises parameters: "names", "shapes" or "blocks"; outside the grader
+            "any", which is by names where these are the reference's.
+        dtype: of the inputs; float64 to learn how much the reference itself is rounded.
+        shift_t: added to every timestep, to recognise code that is off by one.
+        train: leave modules in training mode, to recognise code that forgets about it.
+        signature: what `filled` saw: shapes of the parameters, a list for each call.
+    """
+
+    fill: str = "any"
+    dtype: torch.dtype = torch.float32
+    shift_t: int = 0
+    train: bool = False
+    signature: list = field(default_factory=list)
+
+
+conditions = Conditions()
+_expressions: dict[int, tuple[object, str]] = {}  # the object is kept, so that its id stays its own
+
+
+class OtherNames(Exception):
+    """The parameters are not called as in the reference."""
+
+
+@dataclass(frozen=True)
+class Near:
+    """A number that may differ from the reference's by a margin (`near`)."""
+
+    value: float
+    margin: float
+
+
+def noted(value, expression: str):
+    """Remember by which expression a value came about; returns the value."""
+    _expressions[id(value)] = (value, expression)
+    return value
+
+
+def expression_of(value) -> str:
+    """Python text that makes this value, for the line that a learner can paste."""
+    if id(value) in _expressions:
+        return _expressions[id(value)][1]
+    if isinstance(value, Tensor):
+        return _tensor_expression(value)
+    if isinstance(value, tuple | list):
+        inner = ", ".join(map(expression_of, value))
+        return f"[{inner}]" if isinstance(value, list) else f"({inner}{',' * (len(value) == 1)})"
+    if isinstance(value, Generator):
+        return f"torch.Generator().manual_seed({value.initial_seed()})"
+    if callable(value) and not isinstance(value, nn.Module):
+        return getattr(value, "__name__", "…")
+    return repr(value) if isinstance(value, int | float | str | bool | None) else "…"
+
+
+def _tensor_expression(x: Tensor) -> str:
+    """A tensor that nobody noted: its values when they are few, else others of its shape."""
+    whole = not x.is_floating_point()
+    if x.dtype == torch.int64 and x.ndim == 1 and torch.equal(x.cpu(), torch.arange(len(x))):
+        return f"torch.arange({len(x)})"
+    if x.numel() <= (64 if whole else 12):
+        usual = x.dtype in (torch.int64, torch.float32, torch.bool)
+        return f"torch.tensor({x.tolist()}{'' if usual else f', dtype={x.dtype}'})"
+    kind = "uint8_images" if x.dtype == torch.uint8 else "normal"
+    return f"{kind}({', '.join(map(str, x.shape))})"
+
+
+def forget_expressions() -> None:
+    _expressions.clear()
+
+
+def normal(*shape: int, seed: int = 0) -> Tensor:
+    """Standard normal numbers, always the same for the same shape and seed."""
+    x = torch.randn(shape, generator=torch.Generator().manual_seed(seed)).to(conditions.dtype)
+    return _seeded("normal", x, seed)
+
+
+def images(*shape: int, seed: int = 0) -> Tensor:
+    """Numbers spread evenly over [−1, 1], such as (4, 3, 6, 10)."""
+    x = torch.rand(shape, generator=torch.Generator().manual_seed(seed)).to(conditions.dtype)
+    return _seeded("images", x * 2 - 1, seed)
+
+
+def uint8_images(*shape: int, seed: int = 0) -> Tensor:
+    """Bytes 0…255, such as (8, 3, 6, 10)."""
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
+    return _seeded("uint8_images", x, seed)
+
+
+def _seeded(name: str, x: Tensor, seed: int) -> Tensor:
+    """Note that x is what name(*shape, seed=seed) gives."""
+    sizes = ", ".join(map(str, x.shape))
+    return noted(x, f"{name}({sizes}, seed={seed})" if seed else f"{name}({sizes})")
+
+
+def timesteps(*t: int) -> Tensor:
+    """(B,) int64 timesteps."""
+    shifted = [step + conditions.shift_t for step in t]
+    return noted(torch.tensor(shifted), f"torch.tensor({list(t)})")
+
+
+def labels(*y: int) -> Tensor:
+    """(B,) int64 labels."""
+    return noted(torch.tensor(y), f"torch.tensor({list(y)})")
+
+
+def near(value, margin: float) -> Near:
+    """A number that chance moves: it may differ from the reference's by `margin` (six sigma, say)."""
+    return Near(float(value), float(margin))
+
+
+def raises(call) -> str:
+    """Name of the exception that call() ends with, or "nothing". A stub still counts as a stub."""
+    try:
+        call()
+    except NotImplementedError:
+        raise
+    except ValueError:
+        return "ValueError"
+    except Exception as error:
+        return type(error).__name__
+    return "nothing"
+
+
+def projected(output, seed: int = 99) -> Tensor:
+    """One number that depends on every element of a tensor (or of a tuple of tensors)."""
+    outputs = output if isinstance(output, tuple | list) else (output,)
+    return sum((o * normal(*o.shape, seed=seed)).sum() for o in outputs)
+
+
+def gradients(output, *inputs: Tensor) -> list[Tensor | None]:
+    """Gradients of `projected(output)` with respect to the inputs; None where there is no way back."""
+    total = projected(output)
+    if not total.requires_grad:
+        return [None for _ in inputs]
+    return list(torch.autograd.grad(total, inputs, allow_unused=True, retain_graph=True))
+
+
+def descend(loss, parameters, steps: int, rate: float) -> list[float]:
+    """Plain gradient descent on loss(); returns the loss before each step and after the last.
+
+    Not torch.optim, whose first step imports a compiler for a second.
+    """
+    parameters = [p for p in parameters if p.requires_grad]
+    values = []
+    for _ in range(steps):
+        value = loss()
+        values.append(value.item())
+        for p, gradient in zip(
+            parameters, torch.autograd.grad(value, parameters, allow_unused=True), strict=True
+        ):
+            if gradient is not None:
+                p.data.sub_(rate * gradient)
+    with torch.no_grad():
+        return [*values, loss().item()]
+
+
+def distinct(module: nn.Module) -> dict[str, int]:
+    """How many parameters a module has, and how many numbers in them, each counted once."""
+    parameters = [p for p in module.parameters() if p.requires_grad]
+    return {"parameters": len(parameters), "numbers": sum(p.numel() for p in parameters)}
+
+
+def filled(module: nn.Module, *inputs, names: str | None, width: int | None = None, seed: int = 0):
+    """Give a module weights that depend on what each parameter does, not on what it is called.
+
+    When the parameters are called as in the reference, each gets the values that go with its name.
+    Otherwise parameters of one shape are told apart by what they do: all get the same values, the
+    gradient of a fixed projection of the output is taken, its product with a fixed vector ranks them,
+    and each gets the values that go with (shape, rank). Parameters that do not require gradients stay.
+
+    Args:
+        module: any module; afterwards in eval mode.
+        inputs: what to call it with, for parameters that come into being on the first call.
+        names: the modules of the reference that own parameters, such as "norm1 conv1 mlp.0"; None
+            where even the order of the rows is free, which are then always told apart.
+        width: rows that belong together where one layer may be written as several, or several as one.
+        seed: of the values.
+    """
+    if not isinstance(module, nn.Module):
+        raise TypeError(f"{type(module).__name__} is not a torch.nn.Module")
+    module.to(conditions.dtype).eval()
+    with torch.no_grad():
+        module(*inputs)
+    parameters = {n: p for n, p in module.named_parameters() if p.requires_grad}
+    conditions.signature.append(sorted(str(_squeezed(p)) for p in parameters.values()))
+    owners = {name.rpartition(".")[0] for name in parameters}
+    named = names is not None and owners == set(names.split())
+    if conditions.fill == "names" and names is not None and not named:
+        raise OtherNames
+    if named and conditions.fill in ("names", "any"):
+        for name, p in parameters.items():
+            _put(p, f"{seed}/{name}")
+    else:
+        rows = None if conditions.fill == "shapes" and names is not None else width
+        _fill_by_rank(module, inputs, list(parameters.values()), rows, seed)
+    module.train(conditions.train)
+    given = [expression_of(module), *map(expression_of, inputs), f"names={names!r}"]
+    given += [f"width={width}"] if width else []
+    given += [f"seed={seed}"] if seed else []
+    return noted(module, f"filled({', '.join(given)})")
+
+
+def _squeezed(p: Tensor) -> tuple[int, ...]:
+    return tuple(n for n in p.shape if n != 1)  # a 1×1 convolution is a linear layer
+
+
+def _put(p: Tensor, key: str) -> None:
+    """Fill a parameter, or some rows of one, with the values that go with a key and its shape."""
+    shape = _squeezed(p)
+    generator = torch.Generator().manual_seed(zlib.crc32(f"{key}/{shape}".encode()))
+    values = torch.randn(p.numel(), generator=generator)
+    if len(shape) > 1:
+        values *= math.sqrt(shape[0] / p.numel())  # 1 / √(fan in): outputs as large as inputs
+    else:
+        values = 0.5 + 0.5 * values
+    with torch.no_grad():
+        p.copy_(values.reshape(p.shape))
+
+
+def _fill_by_rank(module, inputs, parameters: list, width: int | None, seed: int) -> None:
+    units = [(p, slice(None)) for p in parameters]
+    if width:
+        units = [
+            (p, slice(start, start + width) if p.ndim and len(p) % width == 0 else slice(None))
+            for p in parameters
+            for start in (range(0, len(p), width) if p.ndim and len(p) % width == 0 else [0])
+        ]
+    for p, rows in units:
+        _put(p.data[rows], f"{seed}/")
+    with torch.enable_grad():
+        total = projected(module(*inputs))
+    gradient = dict.fromkeys(map(id, parameters))
+    if total.requires_grad:
+        found = torch.autograd.grad(total, parameters, allow_unused=True)
+        gradient = {id(p): g for p, g in zip(parameters, found, strict=True)}
+    by_shape: dict[tuple, list] = {}
+    for p, rows in units:
+        by_shape.setdefault(_squeezed(p.data[rows]), []).append((p, rows))
+    for shape, alike in by_shape.items():
+        vector = torch.randn(shape, generator=torch.Generator().manual_seed(seed + 7))
+
+        def fingerprint(unit, vector=vector):
+            p, rows = unit
+            g = gradient[id(p)]
+            return 0.0 if g is None else (g[rows].reshape(vector.shape) * vector).sum().item()
+
+        for rank, (p, rows) in enumerate(sorted(alike, key=fingerprint)):
+            _put(p.data[rows], f"{seed}/{rank}")

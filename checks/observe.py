@@ -1,0 +1,263 @@
+"""Inside a child: call an implementation, keep account of it, and turn what was seen into a frame."""
+
+import builtins
+import operator
+import traceback
+import zlib
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from checks import lab
+
+
+class _Untouched:
+    """Torch and the lab as they were before the submission came: patched functions are put back.
+
+    A patched Tensor.mean could otherwise make a number come out that an experiment computes.
+    """
+
+    def __init__(self):
+        self._places = [torch, torch.Tensor, torch.nn.functional, nn.Module, torch.autograd, lab]
+        self._places += [builtins, np]
+        self._kept = [dict(vars(place)) for place in self._places]
+        self._kept[-2].pop("_", None)  # of builtins: the last value of an interactive session
+
+    def restore(self) -> None:
+        for place, kept in zip(self._places, self._kept, strict=True):
+            now = vars(place)
+            # In the order of their definition, which is cheaper than looking each name up.
+            untouched = len(now) >= len(kept) and all(
+                map(operator.is_, now.values(), kept.values())
+            )
+            if not untouched:
+                for name, value in kept.items():
+                    if now.get(name) is not value:
+                        setattr(place, name, value)
+            if isinstance(place, type) and len(now) > len(kept):
+                for name in now.keys() - kept.keys():  # it may hide a name that is inherited
+                    if any(name in vars(base) for base in place.__mro__[1:]):
+                        delattr(place, name)
+
+
+UNTOUCHED = _Untouched()
+
+
+class Missing(Exception):
+    """The implementation lacks a name."""
+
+
+class Implementation:
+    """`impl` of the experiments: `impl.NAME` is a name of the graded module, and its calls are recorded.
+
+    Args:
+        load: makes the module; load(replacements) makes it anew, with names of the earlier chapters
+            replaced.
+        module: the one that is there already.
+    """
+
+    def __init__(self, load, module=None):
+        self._load = load
+        self._module = load({}) if module is None else module
+        self.calls = Calls()
+
+    def __getattr__(self, name: str):
+        if not hasattr(self._module, name):
+            raise Missing(name)
+        return _Recorded(getattr(self._module, name), name, self.calls)
+
+    def rebuilt(self, **replacements) -> "Implementation":
+        """The same chapter, importing other things: rebuilt(ResidualBlock=Probe)."""
+        other = Implementation(self._load, self._load(replacements))
+        other.calls = self.calls
+        return other
+
+
+class Calls:
+    """Which calls were made, and whether their inputs are still what they were."""
+
+    def __init__(self):
+        self.made: list[str] = []
+        self._inputs: list[tuple[str, str, Tensor, int]] = []
+
+    def record(self, text: str, arguments) -> None:
+        self.made.append(text)
+        for value in arguments:
+            for tensor in value if isinstance(value, tuple | list) else [value]:
+                if isinstance(tensor, Tensor) and tensor.numel() <= 1 << 20:
+                    name = lab.expression_of(tensor)
+                    self._inputs.append((text, name, tensor, _digest(tensor)))
+
+    def changed_inputs(self) -> list[list[str]]:
+        """[call, argument] for every tensor that is no longer what it was when it was handed over."""
+        return [[text, n] for text, n, tensor, was in self._inputs if _digest(tensor) != was]
+
+
+class _Recorded:
+    """A function or class of the implementation; calling it leaves a line in `Calls`."""
+
+    def __init__(self, target, name: str, calls: Calls):
+        self._target, self._name, self._calls = target, name, calls
+
+    def __getattr__(self, name: str):
+        if not hasattr(self._target, name):
+            raise Missing(f"{self._name}.{name}")
+        value = getattr(self._target, name)
+        return _Recorded(value, f"{self._name}.{name}", self._calls) if callable(value) else value
+
+    def __call__(self, *args, **kwargs):
+        text = _call_text(self._name, args, kwargs)
+        self._calls.record(text, [*args, *kwargs.values()])
+        try:
+            result = self._target(*args, **kwargs)
+        finally:
+            UNTOUCHED.restore()
+        if isinstance(result, nn.Module):
+            result.register_forward_hook(self._after_forward, with_kwargs=True)
+            result.register_forward_pre_hook(self._before_forward, with_kwargs=True)
+        return lab.noted(result, text) if _can_be_noted(result) else result
+
+    def _before_forward(self, module, args, kwargs):
+        text = _call_text(lab.expression_of(module), args, kwargs)
+        self._calls.record(text, [*args, *kwargs.values()])
+
+    def _after_forward(self, module, args, kwargs, output):
+        UNTOUCHED.restore()
+        text = _call_text(lab.expression_of(module), args, kwargs)
+        if isinstance(output, tuple):
+            for k, part in enumerate(output):
+                if _can_be_noted(part):
+                    lab.noted(part, f"{text}[{k}]")
+        elif _can_be_noted(output):
+            lab.noted(output, text)
+
+
+def _can_be_noted(value) -> bool:
+    # Small integers, None and the like are shared: their id says nothing. An input that is handed
+    # back keeps the expression it came with.
+    return not isinstance(value, int | float | str | bool | None) and not (
+        isinstance(value, Tensor) and id(value) in lab._expressions
+    )
+
+
+def _call_text(name: str, args, kwargs) -> str:
+    parts = [lab.expression_of(a) for a in args]
+    parts += [f"{k}={lab.expression_of(v)}" for k, v in kwargs.items()]
+    return f"{name}({', '.join(parts)})"
+
+
+def _digest(tensor: Tensor) -> int:
+    return zlib.crc32(_bytes(tensor)) if tensor.device.type == "cpu" else 0
+
+
+def _bytes(tensor: Tensor) -> bytes:
+    plain = tensor.detach().contiguous().reshape(-1)
+    return plain.view(torch.uint8).numpy().tobytes() if plain.numel() else b""
+
+
+def observe(experiment, load, name: str, own_files: Path) -> tuple:
+    """Run one experiment.
+
+    Args:
+        experiment: the author's function.
+        load: makes the implementation; errors of the import are reported like any other.
+        name: of the experiment; seeds every global random state.
+        own_files: tracebacks are cut to the files below this folder.
+
+    Returns:
+        The header and the pieces of a frame.
+    """
+    calls = Calls()
+    lab.forget_expressions()
+    lab.conditions.signature = []
+    seed = zlib.crc32(name.encode())
+    torch.manual_seed(seed)
+    np.random.seed(seed)
+    header, writer = {}, _Writer()
+    torch.set_grad_enabled(True)
+    try:
+        implementation = load()
+        UNTOUCHED.restore()
+        implementation.calls = calls
+        observed = experiment(implementation)
+        header["observed"] = writer.node(observed)
+    except lab.OtherNames:
+        return {"other_names": True}, []
+    except NotImplementedError as error:
+        header["error"] = _error("not started", error, own_files)
+    except Missing as error:
+        header["error"] = {"kind": "missing", "name": str(error)}
+    except BaseException as error:
+        # SystemExit and KeyboardInterrupt as well: sys.exit() in a submission ends nothing here.
+        header["error"] = _error("crashed", error, own_files)
+    if header.get("error"):
+        writer = _Writer()
+    header["calls"] = [c if len(c) <= 1000 else c[:1000] + "…" for c in calls.made[-3:]]
+    header["changed"] = calls.changed_inputs()[:3]
+    header["signature"] = lab.conditions.signature
+    header["arrays"] = writer.specs
+    return header, writer.pieces
+
+
+def _error(kind: str, error: BaseException, own_files: Path) -> dict:
+    frames = [
+        {"file": Path(f.filename).name, "line": f.lineno, "function": f.name, "text": f.line or ""}
+        for f in traceback.extract_tb(error.__traceback__)
+        if f.filename.startswith(str(own_files))
+    ]
+    if isinstance(error, SyntaxError) and error.filename:
+        text = (error.text or "").strip()
+        at = {"file": Path(error.filename).name, "line": error.lineno, "function": "", "text": text}
+        frames = [*frames, at] if str(error.filename).startswith(str(own_files)) else frames
+    try:
+        message = error.msg if isinstance(error, SyntaxError) else str(error)
+    except Exception:
+        message = ""  # a learner's exception whose __str__ fails
+    message = " ".join(message.split())[:400]
+    return {"kind": kind, "type": type(error).__name__, "message": message, "frames": frames[-4:]}
+
+
+class _Writer:
+    """Turns an observation into JSON values and pieces of bytes; see `checks.channel`."""
+
+    def __init__(self):
+        self.specs: list[dict] = []
+        self.pieces: list[bytes] = []
+
+    def node(self, value):
+        if type(value) in (bool, int, str, type(None)):
+            return value
+        if isinstance(value, float):
+            return {"number": value}
+        if isinstance(value, lab.Near):
+            return {"near": value.value, "margin": value.margin}
+        if isinstance(value, dict):
+            return {"dict": [[str(key), self.node(item)] for key, item in value.items()]}
+        if isinstance(value, tuple | list):
+            return {"list": [self.node(item) for item in value]}
+        if type(value) in (Tensor, nn.Parameter):
+            return self._array(value, "tensor")
+        if isinstance(value, np.ndarray | np.generic):
+            return self._array(torch.as_tensor(np.asarray(value)), "numpy array")
+        return {"odd": type(value).__name__}  # a subclass of Tensor too: it may compare as it likes
+
+    def _array(self, value: Tensor, kind: str):
+        if value.device.type == "meta":
+            return {"odd": "tensor without values"}
+        plain = value.detach().cpu()
+        data = _bytes(plain)
+        self.specs.append(
+            {
+                "kind": kind,
+                "dtype": str(plain.dtype).removeprefix("torch."),
+                "shape": list(plain.shape),
+                "device": value.device.type,
+                "start": sum(map(len, self.pieces)),
+                "bytes": len(data),
+                "call": lab.expression_of(value)[:1000] if id(value) in lab._expressions else None,
+            }
+        )
+        self.pieces.append(data)
+        return {"array": len(self.specs) - 1}

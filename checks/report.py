@@ -1,0 +1,252 @@
+"""How results are told: on the screen, and as JSON for machines."""
+
+import re
+from pathlib import Path
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.syntax import Syntax
+from rich.table import Table
+from rich.text import Text
+
+from checks.catalogue import Chapter, chapters
+from checks.grader import CRASHED, FAILED, NOT_STARTED, PASSED, TIMED_OUT, ChapterResult, Result
+
+# Wrapped by the terminal, not by us: a line to be pasted has to stay one line.
+out = Console(highlight=False, soft_wrap=True)
+_err = Console(highlight=False, soft_wrap=True, stderr=True)
+
+_MARKS = {
+    PASSED: ("✔", "green"),
+    FAILED: ("✘", "red"),
+    CRASHED: ("✘", "red"),
+    TIMED_OUT: ("✘", "red"),
+    NOT_STARTED: ("·", "dim"),
+}
+
+
+def problem(sentence: str) -> None:
+    """Say on standard error what is wrong."""
+    _err.print(Text("error: ", "bold red") + Text(sentence))
+
+
+def say(text: str, style: str = "") -> None:
+    out.print(Text(clean(text), style))
+
+
+def clean(text: str) -> str:
+    """Without control characters: a submission's message must not steer the terminal."""
+    return re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", "�", text)
+
+
+def chapter(result: ChapterResult, feedback, verbose: bool) -> None:
+    """One chapter, an experiment a paragraph.
+
+    Args:
+        feedback: experiment → "pass", "symptom" or "named".
+        verbose: also what the submission printed.
+    """
+    heading = Text(f"Chapter {result.chapter.number} · {result.chapter.title}", "bold")
+    heading.append(f"   {points(result)}", "green" if result.passed else "yellow")
+    if result.own:
+        heading.append("   on your own other chapters", "dim")
+    out.print()
+    out.print(heading)
+    same_crash = None
+    for each in result.results:
+        told = (each.symptom, each.frames)
+        brief = each.verdict in (CRASHED, TIMED_OUT) and told == same_crash
+        _experiment(each, "pass" if brief else feedback(each.experiment))
+        same_crash = told
+    if verbose:
+        _printed(result)
+    elif lines := len(result.printed.strip().splitlines()):
+        say(f"    your code printed {lines} line{'s' * (lines > 1)}: --verbose shows them", "dim")
+
+
+def _experiment(result: Result, feedback: str) -> None:
+    e = result.experiment
+    mark, style = _MARKS[result.verdict]
+    line = Text(f"  {mark} {e.id} ", style)
+    line.append(f"{'★ ' if e.star else ''}{e.title}", "" if result.verdict == PASSED else "bold")
+    line.append(f"  {result.points}/{e.points}", style)
+    if result.verdict != PASSED:
+        line.append(f"  {result.verdict}", style)
+    out.print(line)
+    if result.note:
+        _indented(f"note: {result.note}", "yellow")
+    if result.verdict == NOT_STARTED or feedback == "pass":
+        return
+    if result.verdict == PASSED:
+        return
+    _indented(result.symptom)
+    for frame in result.frames:
+        _indented(f"  {frame}", "dim")
+    if result.call:
+        _indented(f">>> {result.call}", "cyan")
+    if feedback == "named":
+        _indented(_named(result), "magenta")
+    else:
+        _indented(
+            f"hint:  python -m checks hint {e.id}    name it:  python -m checks why {e.id}", "dim"
+        )
+
+
+def _named(result: Result) -> str:
+    if not result.mistakes:
+        return "it looks like none of the mistakes that are known here"
+    together = (
+        "it looks like two mistakes at once: " if len(result.mistakes) > 1 else "it looks like: "
+    )
+    return together + "; and: ".join(result.mistakes)
+
+
+def _indented(text: str, style: str = "") -> None:
+    for line in clean(text).splitlines():
+        out.print(Text("      " + line, style))
+
+
+def _printed(result: ChapterResult) -> None:
+    if result.printed.strip():
+        say("    what your code printed:", "dim")
+        _indented(result.printed, "dim")
+    layers = ", ".join(result.layers) or "none here"
+    say(f"    {result.seconds:.2f} s; sandbox: {layers}", "dim")
+
+
+def points(result: ChapterResult) -> str:
+    stars = sum(r.points for r in result.results if r.experiment.star)
+    return f"{result.points}/{result.max_points} points" + (f" + {stars} ★" if stars else "")
+
+
+def board(results: list[ChapterResult]) -> None:
+    """One line a chapter."""
+    table = Table(box=None, padding=(0, 2), header_style="dim")
+    for name in ("chapter", "", "points", "checks"):
+        table.add_column(name)
+    for result in results:
+        marks = Text()
+        for each in result.results:
+            marks.append(*_MARKS[each.verdict])
+        name = Text(result.chapter.title, "green" if result.passed else "")
+        table.add_row(str(result.chapter.number), name, points(result), marks)
+    out.print(Padding(table, (1, 0)))
+
+
+def next_step(results: list[ChapterResult]) -> None:
+    """The one thing to do now."""
+    command = "python -m checks"
+    for result in results:
+        waiting = [r for r in result.results if r.verdict != PASSED and not r.experiment.star]
+        if waiting:
+            first = waiting[0]
+            e, number = first.experiment, result.chapter.number
+            place = _near(result.file)
+            if first.verdict == NOT_STARTED:
+                step = f"write TODO({e.id}) in {place}, then: {command} chapter {number}"
+            else:
+                step = f"mend {e.id} in {place}, then: {command} chapter {number}"
+            out.print()
+            say(f"Next: {step}", "bold")
+            return
+    out.print()
+    last = results[-1].chapter
+    if len(results) == 1:
+        after = chapters().get(last.number + 1)
+        step = f"  Look at it: {command} show {last.number}"
+        step += f"   Next: chapters/{after.folder}/README.md" if after else ""
+        say(f"Chapter {last.number} is complete.{step}", "bold green")
+    else:
+        say("Everything passes.", "bold green")
+
+
+def matrix(about: Chapter, rows) -> int:
+    """A line for each known mistake; returns how many are not what they should be."""
+    out.print()
+    say(f"Chapter {about.number} · {about.title}: {len(rows)} known mistakes", "bold")
+    bad = 0
+    for row in rows:
+        mistake = row.mistakes[0]
+        if mistake.equal:
+            fine, word = not row.failed, "equal"
+        else:
+            fine = row.caught and not row.wrongly_named
+            word = "named" if row.all_named else "caught"
+        bad += not fine
+        line = Text(f"  {word if fine else 'MISSED':7}", "green" if fine else "bold red")
+        line.append(f"{mistake.id} {mistake.says}")
+        line.append("   " + (mistake.equal or ", ".join(row.failed)), "dim")
+        out.print(line)
+    visible = [row for row in rows if not row.mistakes[0].equal]
+    named = sum(row.all_named for row in visible)
+    say(f"  {sum(r.caught for r in visible)} of {len(visible)} caught, {named} named", "bold")
+    return bad
+
+
+def row_json(about: Chapter, row) -> dict:
+    mistake = row.mistakes[0]
+    return {
+        "chapter": about.number,
+        "exercise": mistake.id,
+        "mistake": mistake.says,
+        "equal": mistake.equal,
+        "failed": list(row.failed),
+        "caught": row.caught,
+        "named": {name: list(says) for name, says in row.named.items()},
+    }
+
+
+def _near(file: Path) -> str:
+    """A path as one would type it here."""
+    inside = file.is_relative_to(Path.cwd())
+    return str(file.relative_to(Path.cwd()) if inside else file)
+
+
+def code(text: str) -> None:
+    """A piece of Python."""
+    out.print(Syntax(text, "python", background_color="default") if out.is_terminal else Text(text))
+
+
+def as_json(results: list[ChapterResult | Chapter]) -> dict:
+    """What `--json` writes. A chapter that is not graded yet counts with nothing of its points."""
+    entries = [_chapter_json(r) for r in results]
+    return {
+        "points": sum(c["points"] for c in entries),
+        "max_points": sum(c["max_points"] for c in entries),
+        "passed": all(c["passed"] for c in entries),
+        "chapters": entries,
+    }
+
+
+def _chapter_json(result) -> dict:
+    if isinstance(result, Chapter):
+        graded = [Result(e, NOT_STARTED, "not graded") for e in result.experiments]
+        result = ChapterResult(result, Path(), tuple(graded), False, "", (), 0.0)
+    return {
+        "chapter": result.chapter.number,
+        "title": result.chapter.title,
+        "points": result.points,
+        "max_points": result.max_points,
+        "passed": result.passed,
+        "own": result.own,
+        "seconds": round(result.seconds, 3),
+        "sandbox": list(result.layers),
+        "experiments": [_experiment_json(r) for r in result.results],
+    }
+
+
+def _experiment_json(r: Result) -> dict:
+    return {
+        "id": r.experiment.id,
+        "name": r.experiment.name,
+        "title": r.experiment.title,
+        "verdict": r.verdict,
+        "points": r.points,
+        "max_points": r.experiment.points,
+        "star": r.experiment.star,
+        "symptom": r.symptom,
+        "call": r.call,
+        "frames": list(r.frames),
+        "mistakes": list(r.mistakes),
+        "note": r.note,
+    }

@@ -1,0 +1,189 @@
+"""Each chapter's promises: the kill matrix, the solutions, the stubs, and right programs of other kinds."""
+
+import ast
+import runpy
+from pathlib import Path
+
+import pytest
+from submissions import edited
+
+from checks import matrix, stubs
+from checks.catalogue import ROOT, chapters
+from checks.grader import NOT_STARTED, PASSED
+
+NUMBERS = list(chapters())
+BANK = ROOT / "tests" / "equivalents"
+EQUIVALENTS = [
+    (number, folder)
+    for number in NUMBERS
+    for folder in sorted((BANK / f"ch{number:02}").glob("*"))
+    if folder.is_dir() and folder.name != "__pycache__"
+]
+NAMES = [f"ch{number:02}-{folder.name}" for number, folder in EQUIVALENTS]
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_there_is_enough_of_everything(number):
+    chapter = chapters()[number]
+    assert len(chapter.experiments) >= 6
+    assert len(chapter.misconceptions) >= 10
+    assert len([n for n, _ in EQUIVALENTS if n == number]) >= 3
+    names = [e.name for e in chapter.experiments]
+    says = [m.says for m in chapter.misconceptions]
+    assert len(set(names)) == len(names) and len(set(says)) == len(says)
+    exercises = set(stubs.parts(chapter))
+    assert {e.id for e in chapter.experiments} == exercises
+    assert {m.id for m in chapter.misconceptions} <= exercises
+    assert all(e.hints and e.points > 0 for e in chapter.experiments)
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_kill_matrix(number, grader):
+    """Every mistake is caught by an experiment of its own exercise, and at least 95 % by their name."""
+    rows = matrix.rows(grader.reference(chapters()[number]))
+    visible = [row for row in rows if not row.mistakes[0].equal]
+    assert [row.says for row in visible if not row.caught] == []
+    assert [row.says for row in visible if row.wrongly_named] == []
+    unnamed = [row.says for row in visible if not row.all_named]
+    assert len(unnamed) <= 0.05 * len(visible), unnamed
+    # What is said to be equal by algebra really cannot be seen.
+    assert [row.says for row in rows if row.mistakes[0].equal and row.failed] == []
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_every_experiment_can_fail(number, grader):
+    """None is there for show: some known mistake makes it fail."""
+    rows = matrix.rows(grader.reference(chapters()[number]))
+    failing = {name for row in rows for name in row.failed}
+    assert {e.name for e in chapters()[number].experiments} - failing == set()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", NUMBERS)
+def test_two_mistakes_at_once(number, grader):
+    """Never a wrong name; at least 85 % of the pairs named in full. Fifty pairs a chapter."""
+    chapter = chapters()[number]
+    tried, wrong, full = 0, [], 0
+    for pair in matrix.pairs(chapter, 70, seed=number):
+        if tried == 50:
+            break
+        try:
+            row = matrix.row(grader.reference(chapter), pair)
+        except LookupError:
+            continue  # two edits of one place exclude each other
+        tried += 1
+        full += row.all_named
+        if row.wrongly_named:
+            wrong.append((row.says, row.named))
+    assert tried == 50
+    assert wrong == []
+    assert full >= 0.85 * tried, f"{full} of {tried}"
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_the_solution_has_full_points(number, grader):
+    for own in (False, True):
+        result = grader.grade(number, ROOT / "solutions", own=own)
+        assert complaints(result) == []
+        assert result.points == result.max_points == chapters()[number].points
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_the_stub_is_not_started(number, grader, submit):
+    result = grader.grade(number, submit(number, stubs.stub(chapters()[number])))
+    assert {each.verdict for each in result.results} == {NOT_STARTED}
+    assert result.points == 0
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_the_stub_has_not_drifted(number):
+    """`make stubs` would change nothing."""
+    chapter = chapters()[number]
+    assert stubs.stub_of(chapter).read_text(encoding="utf-8") == stubs.stub(chapter)
+    assert stubs.stub_of(chapter).with_name("README.md").is_file()
+
+
+@pytest.mark.parametrize(("number", "folder"), EQUIVALENTS, ids=NAMES)
+def test_another_right_program_has_full_points(number, folder, grader):
+    result = grader.grade(number, folder)
+    assert complaints(result) == []
+    assert result.points == result.max_points
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "folder"), EQUIVALENTS, ids=NAMES)
+def test_mistakes_in_another_program(number, folder, grader, submit, tmp_path):
+    """The known mistakes, made in a program of another kind: all caught, at least 80 % named."""
+    chapter = chapters()[number]
+    mistakes = runpy.run_path(str(folder / "mistakes.py"))["MISTAKES"]
+    known = {m.says for m in chapter.misconceptions}
+    assert set(mistakes) <= known and len(mistakes) >= 8
+    right = (folder / chapter.folder / f"{chapter.module}.py").read_text(encoding="utf-8")
+    missed, named = [], 0
+    for number_of, (says, edits) in enumerate(mistakes.items()):
+        text = right
+        for old, new in edits:
+            text = edited(text, old, new)
+        place = tmp_path / str(number_of)
+        copy_helpers(folder / chapter.folder, place / chapter.folder)
+        result = grader.grade(number, submit(number, text, place))
+        failed = [r for r in result.results if r.verdict != PASSED]
+        if not failed:
+            missed.append(says)
+        named += bool(failed) and {m for r in failed for m in r.mistakes if m in known} == {says}
+    assert missed == []
+    assert named >= 0.8 * len(mistakes), f"{named} of {len(mistakes)}"
+
+
+def copy_helpers(source: Path, target: Path) -> None:
+    target.mkdir(parents=True)
+    for file in source.glob("*.py"):
+        (target / file.name).write_bytes(file.read_bytes())
+
+
+def complaints(result) -> list:
+    return [
+        (r.experiment.name, r.verdict, r.symptom, r.frames)
+        for r in result.results
+        if r.verdict != PASSED
+    ]
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_solutions_import_torch_and_earlier_chapters_only(number):
+    tree = ast.parse(stubs.solution_of(chapters()[number]).read_text(encoding="utf-8"))
+    tops = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            tops |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            tops.add(node.module.partition(".")[0])
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 2 and int(node.module[2:4]) < number, node.module
+    allowed = {"torch", "math", "itertools", "collections", "dataclasses", "functools"}
+    assert tops <= allowed, tops - allowed
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_names_and_signatures_are_those_of_the_reference(number):
+    """What the solution writes has the reference's names; its parameters are the first of theirs."""
+    chapter = chapters()[number]
+    reference = signatures(ROOT / "ddpm_ref" / f"{chapter.module}.py")
+    for name, parameters in signatures(stubs.solution_of(chapter)).items():
+        if name.startswith("_") and not name.startswith("__init__"):
+            continue
+        assert name in reference, name
+        assert [p for p in reference[name] if p in parameters] == parameters, name
+
+
+def signatures(file: Path) -> dict[str, list[str]]:
+    """Public functions and constructors of a file, with the names of their parameters."""
+    found = {}
+    for node in ast.parse(file.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
+            found[node.name] = [a.arg for a in node.args.args]
+        elif isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+            for inner in node.body:
+                if isinstance(inner, ast.FunctionDef) and inner.name == "__init__":
+                    found[node.name] = [a.arg for a in inner.args.args]
+    return found

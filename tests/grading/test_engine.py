@@ -1,0 +1,399 @@
+"""The grader at its seams: limits, paths, isolation, channels, comparison, naming, command line."""
+
+import io
+import json
+import os
+import re
+import struct
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+from submissions import edited, solution
+
+from checks import channel, report, stubs
+from checks.catalogue import ROOT, chapters
+from checks.grader import (
+    CRASHED,
+    FAILED,
+    NOT_STARTED,
+    PASSED,
+    TIMED_OUT,
+    Grader,
+    Limits,
+    submission_folder,
+)
+from checks.history import History
+from checks.relations import relation
+from checks.workers import Pool
+
+WRONG = ("self.mlp(self.time(t) + self.label(y))", "self.mlp(self.time(t) * self.label(y))")
+
+
+def by_name(result) -> dict[str, str]:
+    return {each.experiment.name: each.verdict for each in result.results}
+
+
+# Limits and accidents.
+
+
+def test_a_hang_costs_its_own_experiments_only(impatient, submit):
+    text = edited(solution(2), WRONG[0], "[t for t in iter(int, 1)]")
+    verdicts = by_name(impatient.grade(2, submit(2, text)))
+    assert {v for name, v in verdicts.items() if name.startswith("2.3")} == {TIMED_OUT}
+    assert {v for name, v in verdicts.items() if not name.startswith("2.3")} == {PASSED}
+
+
+def test_ending_the_process_costs_its_own_experiments_only(impatient, submit):
+    text = edited(solution(2), WRONG[0], "__import__('os')._exit(0)")
+    verdicts = by_name(impatient.grade(2, submit(2, text)))
+    assert {v for name, v in verdicts.items() if name.startswith("2.3")} == {CRASHED}
+    assert {v for name, v in verdicts.items() if not name.startswith("2.3")} == {PASSED}
+
+
+def test_the_time_of_a_chapter_is_limited(submit):
+    text = re.sub(r"return (self\.table\(y\)|self\.mlp.*)", "while True: pass", solution(2))
+    with Grader(limits=Limits(experiment=1, importing=20, chapter=2)) as grader:
+        result = grader.grade(2, submit(2, text))
+    assert "used up" in result.results[-1].symptom
+    assert result.max_points == chapters()[2].points
+
+
+def test_warnings_and_prints_cost_nothing(grader, submit):
+    code = "import warnings, sys\nwarnings.warn('careful')\nprint('hello', file=sys.stderr)"
+    result = grader.grade(2, submit(2, solution(2) + "\n" + code))
+    assert result.passed
+    assert "careful" in result.printed and "hello" in result.printed
+
+
+def test_random_state_and_gradients_left_switched_off_do_no_harm(grader, submit):
+    code = "\ntorch.manual_seed(1)\ntorch.set_grad_enabled(False)\n"
+    assert grader.grade(2, submit(2, solution(2) + code)).passed
+
+
+def test_a_changed_input_is_reported(grader, submit):
+    text = edited(solution(2), WRONG[0], "self.mlp(self.time(t.mul_(1)) + self.label(y))")
+    assert grader.grade(2, submit(2, text)).passed  # not a change: the values are the same
+    text = edited(
+        solution(2), WRONG[0], "self.mlp(self.time(t) + self.label(y)).add(0 * t.add_(1).sum())"
+    )
+    result = grader.grade(2, submit(2, text))
+    assert any("changes its input" in r.symptom for r in result.results)
+
+
+def test_a_crash_shows_the_learners_lines_only(grader, submit):
+    text = edited(solution(2), WRONG[0], "self.mlp(self.time(t) @ self.label(y))")
+    crashed = [r for r in grader.grade(2, submit(2, text)).results if r.verdict == CRASHED]
+    assert crashed
+    for result in crashed:
+        assert result.frames[-1].startswith("embeddings.py, line ")
+        assert "self.time(t) @ self.label(y)" in result.frames[-1]
+        assert not any(
+            "checks" in frame or "torch" in frame.split(":")[0] for frame in result.frames
+        )
+
+
+def test_a_missing_name_is_a_failure_that_says_so(grader, submit):
+    text = (
+        solution(2)
+        .replace("class ClassEmbedding", "class LabelEmbedding")
+        .replace("ClassEmbedding(num_classes, dim)", "LabelEmbedding(num_classes, dim)")
+    )
+    result = grader.grade(2, submit(2, text))
+    second = [r for r in result.results if r.experiment.id == "2.2"]
+    assert {r.verdict for r in second} == {FAILED}
+    assert "embeddings.py has no ClassEmbedding" in second[0].symptom
+
+
+def test_no_file_is_not_started(grader, tmp_path):
+    (tmp_path / "ch02_embeddings").mkdir()
+    result = grader.grade(2, tmp_path)
+    assert {r.verdict for r in result.results} == {NOT_STARTED}
+    assert "ch02_embeddings/embeddings.py" in result.results[0].symptom
+
+
+@pytest.mark.parametrize("place", ["", "chapters", "chapters/ch02_embeddings", "ch02_embeddings"])
+def test_a_submission_is_found_where_it_may_be(place, tmp_path):
+    folder = tmp_path / place
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "embeddings.py").write_text("")
+    found = submission_folder(tmp_path, chapters()[2])
+    assert found == folder or (place == "chapters" and not (found / "embeddings.py").exists())
+
+
+def test_spaces_unicode_and_helpers(grader, submit, tmp_path):
+    folder = tmp_path / "Zoë's work — ü 1"
+    text = edited(solution(2), "import math\n", "import math\nfrom .hilfe import nothing\n")
+    submit(2, text, folder)
+    (folder / "ch02_embeddings" / "hilfe.py").write_text("nothing = 'ä'\n", encoding="utf-8")
+    assert grader.grade(2, folder).passed
+    submit(2, text.replace("from .hilfe", "from hilfe"), folder)
+    assert grader.grade(2, folder).passed
+
+
+def test_an_edit_in_the_same_second_is_seen(grader, submit):
+    """Bytecode beside a file must not be believed: same length, same second."""
+    folder = submit(2, solution(2))
+    file = folder / "ch02_embeddings" / "embeddings.py"
+    subprocess.run([sys.executable, "-m", "compileall", "-q", str(folder)], check=True)
+    stamp = file.stat()
+    file.write_text(edited(solution(2), *WRONG))
+    os.utime(file, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+    assert not grader.grade(2, folder).passed
+
+
+def test_two_graders_at_once(submit, tmp_path):
+    folders = [
+        submit(2, edited(solution(2), *WRONG), tmp_path / "a"),
+        submit(2, solution(2), tmp_path / "b"),
+    ]
+    results = {}
+
+    def grade(k):
+        with Grader() as grader:
+            results[k] = grader.grade(2, folders[k]).passed
+
+    threads = [threading.Thread(target=grade, args=(k,)) for k in (0, 1)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert results == {0: False, 1: True}
+
+
+def test_without_fork_by_a_spare_process(submit, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    right, wrong = (
+        submit(2, solution(2), tmp_path / "a"),
+        submit(2, edited(solution(2), *WRONG), tmp_path / "b"),
+    )
+    hang = submit(2, solution(2) + "\nwhile True: pass\n", tmp_path / "c")
+    with Grader(Pool(fork=False), Limits(experiment=5, importing=5)) as grader:
+        assert grader.grade(2, right).passed
+        result = grader.grade(2, wrong)
+        assert any(r.mistakes for r in result.results)
+        assert {r.verdict for r in grader.grade(2, hang).results} == {TIMED_OUT}
+    frames = list((tmp_path / "cache").rglob("*.frame"))
+    assert len(frames) >= len(chapters()[2].experiments)
+    for frame in frames:
+        frame.write_bytes(b"damaged")  # is not believed, but made again
+    with Grader(Pool(fork=False)) as grader:
+        assert grader.grade(2, right).passed
+
+
+def test_without_any_layer_of_the_sandbox(submit):
+    with Grader(Pool(layers=())) as grader:
+        result = grader.grade(2, submit(2, solution(2)))
+        assert result.passed and result.layers == ()
+
+
+# Isolation.
+
+
+def test_one_mistake_costs_one_chapter(grader, submit):
+    folder = submit(2, edited(solution(2), *WRONG))
+    for number in (3, 4):
+        submit(number, solution(number))
+    assert not grader.grade(2, folder).passed
+    assert grader.grade(4, folder).passed
+
+
+def test_own_blames_the_earliest_failing_chapter(grader, submit):
+    folder = submit(2, solution(2))
+    submit(
+        3,
+        edited(solution(3), "            h = h + self.skip(x)\n", "            h = h.flatten(1)\n"),
+    )
+    submit(4, solution(4))
+    result = grader.grade(4, folder, own=True)
+    assert not result.passed
+    notes = [r.note for r in result.results if r.verdict != PASSED]
+    assert notes and all("chapter 3" in note for note in notes)
+
+
+def test_the_own_stack_gives_the_points_with_a_note(grader, submit):
+    """A block that was extended for the U-Net: the solutions' block does not know the argument."""
+    folder = submit(2, solution(2))
+    block = edited(
+        solution(3),
+        "        dropout: float = 0.0,\n",
+        "        dropout: float = 0.0,\n        *,\n        extra: int = 0,\n",
+    )
+    block = re.sub(r"extra: int = 0,\n(\s*)(conditioning)", r"extra: int = 0,\n\1\2", block)
+    submit(3, block)
+    submit(
+        4,
+        re.sub(
+            r"ResidualBlock\((\w+), (\w+), cond_dim",
+            r"ResidualBlock(\1, \2, cond_dim, extra=1",
+            solution(4),
+        ),
+    )
+    result = grader.grade(4, folder)
+    assert result.passed, [(r.verdict, r.symptom) for r in result.results]
+    assert any("your own other chapters" in r.note for r in result.results)
+
+
+# Channel, comparison, relations.
+
+
+def frame(header: bytes, body: bytes = b"", magic=channel.MAGIC) -> io.BytesIO:
+    return io.BytesIO(struct.pack("<4sIQ", magic, len(header), len(body)) + header + body)
+
+
+def spec(**changes) -> bytes:
+    one = {"dtype": "float32", "shape": [2], "start": 0, "bytes": 8, "kind": "tensor", **changes}
+    return json.dumps({"arrays": [one], "observed": {"array": 0}}).encode()
+
+
+def test_a_frame_goes_through():
+    read = channel.read_frame(frame(spec(), np.array([1, 2], "f4").tobytes()))
+    assert read["observed"]["values"].tolist() == [1, 2]
+
+
+@pytest.mark.parametrize(
+    "stream",
+    [
+        frame(b"{}", magic=b"nope"),
+        frame(b"[" * 100_000),
+        frame(b"not json"),
+        frame(b"[]"),
+        frame(spec(shape=[3]), bytes(8)),
+        frame(spec(shape=[-2]), bytes(8)),
+        frame(spec(shape=[2.0]), bytes(8)),
+        frame(spec(shape=[1] * 99), bytes(8)),
+        frame(spec(dtype="object"), bytes(8)),
+        frame(spec(start=4), bytes(8)),
+        frame(spec(bytes=4, shape=[1]), bytes(8)),
+        frame(json.dumps({"observed": {"array": 7}}).encode()),
+        io.BytesIO(struct.pack("<4sIQ", channel.MAGIC, 2**31, 0)),
+        io.BytesIO(struct.pack("<4sIQ", channel.MAGIC, 2, 2**60) + b"{}"),
+    ],
+)
+def test_what_is_not_a_frame_is_refused(stream):
+    with pytest.raises(channel.Garbled):
+        channel.read_frame(stream)
+
+
+def test_half_a_frame_is_an_end():
+    with pytest.raises(channel.Ended):
+        channel.read_frame(io.BytesIO(frame(spec(), bytes(8)).getvalue()[:-1]))
+
+
+def array(values, dtype="float32") -> dict:
+    values = np.asarray(values, dtype)
+    return {
+        "kind": "tensor",
+        "dtype": dtype,
+        "shape": list(values.shape),
+        "device": "cpu",
+        "values": values,
+    }
+
+
+RIGHT = np.random.default_rng(0).normal(size=(4, 3, 5))
+
+
+@pytest.mark.parametrize(
+    ("seen", "says"),
+    [
+        (-RIGHT, "sign"),
+        (RIGHT * 2.5, "2.5 times"),
+        ((RIGHT + 1) / 2, "[0, 1]"),
+        (RIGHT * 2 - 1, "[0, 1] is meant"),
+        (RIGHT * 1.5 + 3, "1.5"),
+        (RIGHT.transpose(0, 2, 1), "axes 1, 2"),
+        (RIGHT[::-1], "reversed"),
+        (RIGHT.clip(-0.5, 0.5), "cut off"),
+        (np.broadcast_to(RIGHT[:1], RIGHT.shape), "every sample"),
+        (np.random.default_rng(1).normal(size=(4, 3, 5)), None),
+    ],
+)
+def test_general_relations(seen, says):
+    found = relation(array(RIGHT), array(seen))
+    assert (found is None) if says is None else (says in found)
+
+
+def test_general_relations_on_long_axes_and_without_gradients():
+    right = np.random.default_rng(0).normal(size=(12, 2))
+    assert "off by one" in relation(array(right[:-1]), array(right[1:]))
+    assert "no gradient" in relation(array(right), None)
+
+
+def test_no_relation_is_read_into_random_numbers():
+    """Two tensors that have nothing to do with each other, of every size: never a relation."""
+    rng = np.random.default_rng(0)
+    for size in range(1, 40):
+        for _ in range(20):
+            right, seen = rng.normal(size=(2, size))
+            assert relation(array(right), array(seen)) is None
+        few = rng.integers(0, 2, size=(2, size)).astype(float)
+        found = relation(array(few[0]), array(few[1]))
+        assert found is None or np.allclose(few[0], few[1])
+
+
+# Telling.
+
+
+def test_the_call_can_be_pasted(grader, submit, tmp_path):
+    """The line in the report runs, in a new Python at the root of the repository."""
+    calls = set()
+    for number in chapters():
+        text = solution(number)
+        names = re.findall(r"^(?:def|class) (\w+)", text, re.M)
+        broken = text + "".join(
+            f"\n{n} = (lambda f: lambda *a, **k: f(*a, **k) and 0)({n})"
+            for n in names
+            if n[0].islower()
+        )
+        broken += "".join(
+            f"\n{n}.forward = lambda self, *a, **k: 0 * a[0]\n"
+            for n in names
+            if n[0].isupper() and "forward" in text
+        )
+        for result in grader.grade(number, submit(number, broken, tmp_path / str(number))).results:
+            if result.verdict == FAILED and "…" not in result.call:
+                calls.add(result.call)
+    assert len(calls) >= 8
+    # A call that has to be refused is refused when pasted, too.
+    script = "".join(
+        f"try: exec({call.replace('chapters.', 'solutions.')!r}, {{}})\nexcept ValueError: pass\n"
+        for call in sorted(calls)
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_control_characters_do_not_reach_the_terminal():
+    assert report.clean("a\x1b[31mb\x07\x9b") == "a�[31mb��"
+
+
+def test_history_counts_failures_and_survives_damage(tmp_path):
+    file = tmp_path / "history.json"
+    history = History(tmp_path, file)
+    assert history.failures("2.1-x") == 0
+    file.write_text("{ damaged")
+    assert history.note_hint("2.1-x") == 1 and history.hints("2.1-x") == 1
+    file.write_text(json.dumps({str(tmp_path.resolve()): {"failures": 3, "hints": [1]}}))
+    assert history.failures("2.1-x") == 0
+    unwritable = History(tmp_path, tmp_path / "no" / "where.json")
+    assert unwritable.note_hint("2.1-x") == 1
+
+
+def test_stub_marks_have_to_fit():
+    with pytest.raises(ValueError, match="TODO"):
+        stubs.cut("def f():\n    ### BEGIN SOLUTION\n    pass\n    ### END SOLUTION\n")
+    with pytest.raises(ValueError, match="partner"):
+        stubs.cut("# TODO(1.1): x\n### BEGIN SOLUTION\npass\n")
+
+
+def test_the_judge_has_no_torch():
+    code = (
+        "import sys, checks.cli, checks.conftest, checks.matrix\n"
+        "bad = {'torch', 'ddpm_ref', 'chapters', 'solutions', 'torchvision'} & set(sys.modules)\n"
+        "sys.exit(str(bad) if bad else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
