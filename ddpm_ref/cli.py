@@ -895,4 +895,11 @@ def main() -> None:
     os.environ.setdefault("GOMP_SPINCOUNT", "3000")
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="replace")  # where a letter cannot be shown, the rest still is
-    app(prog_name="ddpm")
+    try:
+        app(prog_name="ddpm")
+    except SystemExit as end:
+        if int(os.environ.get("WORLD_SIZE", 1)) > 1:
+            from ddpm_ref.distributed import end_at_once
+
+            end_at_once(end.code)
+        raise

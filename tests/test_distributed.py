@@ -85,7 +85,7 @@ import os, sys, torch
 from torch.nn.parallel import DistributedDataParallel
 sys.path.insert(0, {tests!r})
 import tiny
-from ddpm_ref.distributed import join_world, leave_world
+from ddpm_ref.distributed import end_at_once, join_world, leave_world
 from ddpm_ref.loss import p_losses
 from ddpm_ref.runs import make_model
 from ddpm_ref.training import validate
@@ -123,7 +123,7 @@ assert world.any(world.rank == 1) and not world.any(False)
 assert [float(v) for v in world.gather(torch.tensor(float(world.rank)))] == [0.0, 1.0]
 leave_world()
 os.write(1, f"the same {{world.rank}}\\n".encode())
-os._exit(0)  # gloo's threads may abort a process that ends in the ordinary way
+end_at_once(0)
 """
 
 
