@@ -77,6 +77,13 @@ def _functions(job: dict, chapter) -> dict:
     return space
 
 
+def _module_of(room: str, number: int) -> ModuleType:
+    """A whole chapter, as the other chapters see it."""
+    chapter = catalogue.find(number)
+    folder = "" if room == "ddpm_ref" else f".{chapter.folder}"
+    return importlib.import_module(f"{room}{folder}.{chapter.module}")
+
+
 class _Learner:
     """The graded chapter from the submission, the others from the solutions (or, all, the learner's)."""
 
@@ -95,7 +102,9 @@ class _Learner:
 
     def implementation(self, request) -> Implementation:
         if self._implementation is None:
-            self._implementation = Implementation(self._load)
+            self._implementation = Implementation(
+                self._load, other_chapter=lambda n: _module_of("chapters", n)
+            )
         return self._implementation
 
     def imports(self) -> list[str]:
@@ -137,7 +146,10 @@ class _Reference:
     def implementation(self, request) -> Implementation:
         mistakes = tuple(request.get("mistakes", ()))
         if mistakes not in self._made:
-            self._made[mistakes] = Implementation(lambda other: self._load(mistakes, other))
+            self._made[mistakes] = Implementation(
+                lambda other: self._load(mistakes, other),
+                other_chapter=lambda n: _module_of("ddpm_ref", n),
+            )
         return self._made[mistakes]
 
     def _load(self, mistakes: tuple, replacements: dict) -> ModuleType:

@@ -25,8 +25,10 @@ __all__ = [
     "noted",
     "projected",
     "raises",
+    "short_schedule",
     "timesteps",
     "torch",
+    "toy_model",
     "uint8_images",
 ]
 
@@ -139,6 +141,56 @@ def timesteps(*t: int) -> Tensor:
 def labels(*y: int) -> Tensor:
     """(B,) int64 labels."""
     return noted(torch.tensor(y), f"torch.tensor({list(y)})")
+
+
+def short_schedule(impl):
+    """Twelve steps with betas from 0.05 to 0.4, where float32 is exact enough to tell every mistake.
+
+    The class is that of chapter 5 on the same side.
+    """
+    betas = torch.linspace(0.05, 0.4, 12)
+    schedule = impl.chapter(5).NoiseSchedule(betas)
+    return noted(schedule, "NoiseSchedule(torch.linspace(0.05, 0.4, 12))")
+
+
+class ToyModel(nn.Module):
+    """What `toy_model` makes; `seen` has what it was called with, call after call."""
+
+    def __init__(self, classes: int):
+        super().__init__()
+        self.classes = classes
+        self.scale = nn.Parameter(torch.tensor(1.5, dtype=conditions.dtype))
+        self.seen: list[dict] = []
+
+    def forward(self, x: Tensor, t: Tensor, y: Tensor | None = None) -> Tensor:
+        if not isinstance(t, Tensor) or t.shape != x.shape[:1]:
+            raise ValueError(
+                "the model wants t as an int64 tensor of shape (B,), one for each image"
+            )
+        y = torch.full_like(t, self.classes) if y is None else y
+        if not isinstance(y, Tensor) or y.shape != x.shape[:1]:
+            raise ValueError("the model wants y as an int64 tensor of shape (B,), or None")
+        self.seen.append(
+            {
+                "x": x.detach().clone(),
+                "t": t.clone(),
+                "y": y.clone(),
+                "training": self.training,
+                "gradients": torch.is_grad_enabled(),
+            }
+        )
+        t, y = (v.to(x.dtype).reshape(-1, 1, 1, 1) for v in (t, y))
+        bent = torch.tanh(self.scale * x + torch.sin(0.9 * t + 0.4)) + 0.8 * torch.cos(1.7 * y + x)
+        return 1.3 * bent if self.training else bent
+
+
+def toy_model(classes: int = 5) -> ToyModel:
+    """A model(x, t, y) in eval mode, with one parameter, that bends x by timestep and label.
+
+    Each image is treated on its own, label `classes` is the null class (and what None means), and in
+    training mode it gives 1.3 times as much, as dropout might.
+    """
+    return noted(ToyModel(classes).eval(), f"toy_model({classes})")
 
 
 def near(value, margin: float) -> Near:

@@ -56,10 +56,11 @@ class Implementation:
         load: makes the module; load(replacements) makes it anew, with names of the earlier chapters
             replaced.
         module: the one that is there already.
+        other_chapter: gives the module of another chapter, by its number.
     """
 
-    def __init__(self, load, module=None):
-        self._load = load
+    def __init__(self, load, module=None, other_chapter=None):
+        self._load, self._other_chapter = load, other_chapter
         self._module = load({}) if module is None else module
         self.calls = Calls()
 
@@ -70,7 +71,14 @@ class Implementation:
 
     def rebuilt(self, **replacements) -> "Implementation":
         """The same chapter, importing other things: rebuilt(ResidualBlock=Probe)."""
-        other = Implementation(self._load, self._load(replacements))
+        return self._beside(self._load(replacements))
+
+    def chapter(self, number: int) -> "Implementation":
+        """Another chapter that this one builds on, from the same side: chapter(5).NoiseSchedule."""
+        return self._beside(self._other_chapter(number))
+
+    def _beside(self, module) -> "Implementation":
+        other = Implementation(self._load, module, self._other_chapter)
         other.calls = self.calls
         return other
 
