@@ -79,7 +79,7 @@ def _functions(job: dict, chapter) -> dict:
 
 def _module_of(room: str, number: int) -> ModuleType:
     """A whole chapter, as the other chapters see it."""
-    chapter = catalogue.find(number)
+    chapter = catalogue.lent(number)
     folder = "" if room == "ddpm_ref" else f".{chapter.folder}"
     return importlib.import_module(f"{room}{folder}.{chapter.module}")
 
