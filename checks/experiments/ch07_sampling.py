@@ -249,7 +249,9 @@ def reported(impl, loop, **options):
         "i": [i for i, _, _, _ in told],
         "t": [t for _, t, _, _ in told],
         # One answer for all steps: which numbers are drawn on the way is free.
-        "x_t is the new one": [torch.equal(x, y) for (_, _, x, _), y in zip(told, new)],
+        "x_t is the new one": [
+            torch.equal(x, y) for (_, _, x, _), y in zip(told, new, strict=False)
+        ],
         "x_0 is the predicted picture": [
             x.shape == y.shape and rms(x - y) < 1e-3
             for (_, _, _, x), y in zip(told, right, strict=False)
@@ -1020,20 +1022,10 @@ def frame_of_the_solver(impl):
 
 misconception(
     "7.1",
-    "the scale counts from the conditional prediction, as w does in papers: c + w · (c − u), with s = 1 + w",
+    "the scale counts from the conditional prediction, as the w of papers does: c + s · (c − u)",
     edit=(
-        (
-            """if y is None or guidance_scale == 1:
-        return model(x_t, t, y)""",
-            """if y is None:
-        return model(x_t, t, y)""",
-        ),
-        (
-            """    if guidance_scale == 0:
-        return u
-""",
-            "",
-        ),
+        ("if y is None or guidance_scale == 1:", "if y is None:"),
+        ("    if guidance_scale == 0:\n        return u\n", ""),
         (
             "return u + guidance_scale * (model(x_t, t, y) - u)",
             "return u + (1 + guidance_scale) * (model(x_t, t, y) - u)",
@@ -1044,22 +1036,11 @@ misconception(
     "7.1",
     "u and c are exchanged: the scale leads away from the labels",
     edit=(
-        (
-            """if y is None or guidance_scale == 1:
-        return model(x_t, t, y)""",
-            """if y is None:
-        return model(x_t, t, y)""",
-        ),
-        (
-            """    if guidance_scale == 0:
-        return u
-""",
-            "",
-        ),
+        ("if y is None or guidance_scale == 1:", "if y is None:"),
+        ("    if guidance_scale == 0:\n        return u\n", ""),
         (
             "return u + guidance_scale * (model(x_t, t, y) - u)",
-            """c = model(x_t, t, y)
-    return c + guidance_scale * (u - c)""",
+            "c = model(x_t, t, y)\n    return c + guidance_scale * (u - c)",
         ),
     ),
 )
@@ -1067,18 +1048,8 @@ misconception(
     "7.1",
     "the sign of the difference is turned: u − s · (c − u)",
     edit=(
-        (
-            """if y is None or guidance_scale == 1:
-        return model(x_t, t, y)""",
-            """if y is None:
-        return model(x_t, t, y)""",
-        ),
-        (
-            """    if guidance_scale == 0:
-        return u
-""",
-            "",
-        ),
+        ("if y is None or guidance_scale == 1:", "if y is None:"),
+        ("    if guidance_scale == 0:\n        return u\n", ""),
         (
             "return u + guidance_scale * (model(x_t, t, y) - u)",
             "return u - guidance_scale * (model(x_t, t, y) - u)",
@@ -1089,43 +1060,11 @@ misconception(
     "7.1",
     "the difference to u is forgotten: u + s · c",
     edit=(
+        ("if y is None or guidance_scale == 1:", "if y is None:"),
+        ("    if guidance_scale == 0:\n        return u\n", ""),
         (
             "return u + guidance_scale * (model(x_t, t, y) - u)",
             "return u + guidance_scale * model(x_t, t, y)",
-        ),
-        (
-            """if y is None or guidance_scale == 1:
-        return model(x_t, t, y)""",
-            """if y is None:
-        return model(x_t, t, y)""",
-        ),
-        (
-            """    if guidance_scale == 0:
-        return u
-""",
-            "",
-        ),
-    ),
-)
-misconception(
-    "7.1",
-    "the scale multiplies c alone: s · c − u, or s · c + (1 − s) · u with its second weight lost",
-    edit=(
-        (
-            "return u + guidance_scale * (model(x_t, t, y) - u)",
-            "return guidance_scale * model(x_t, t, y) - u",
-        ),
-        (
-            """if y is None or guidance_scale == 1:
-        return model(x_t, t, y)""",
-            """if y is None:
-        return model(x_t, t, y)""",
-        ),
-        (
-            """    if guidance_scale == 0:
-        return u
-""",
-            "",
         ),
     ),
 )
@@ -1133,35 +1072,21 @@ misconception(
     "7.1",
     "there is no guidance: the scale is ignored",
     edit=(
+        ("    if guidance_scale == 0:\n        return u\n", ""),
         ("return u + guidance_scale * (model(x_t, t, y) - u)", "return model(x_t, t, y)"),
-        (
-            """    if guidance_scale == 0:
-        return u
-""",
-            "",
-        ),
     ),
 )
 misconception(
     "7.1",
-    "up to scale 1 the prediction is taken to be the conditional one; 0 means unconditional, and 0.5 lies half-way",
-    edit=(
-        """if y is None or guidance_scale == 1:
-        return model(x_t, t, y)""",
-        """if y is None or guidance_scale <= 1:
-        return model(x_t, t, y)""",
-    ),
+    "up to scale 1 the prediction is taken to be c; at 0 it is u, and at 0.5 half-way between them",
+    edit=("if y is None or guidance_scale == 1:", "if y is None or guidance_scale <= 1:"),
 )
 misconception(
     "7.1",
     "scale 0 is taken to mean no guidance, that is c; it means u",
     edit=(
-        """    if guidance_scale == 0:
-        return u
-""",
-        """    if guidance_scale == 0:
-        return model(x_t, t, y)
-""",
+        "    if guidance_scale == 0:\n        return u\n",
+        "    if guidance_scale == 0:\n        return model(x_t, t, y)\n",
     ),
 )
 misconception(
@@ -1173,41 +1098,16 @@ misconception(
     "7.1",
     "without labels the prediction is that of class 0",
     edit=(
-        """if y is None or guidance_scale == 1:
-        return model(x_t, t, y)""",
-        """if y is None:
-        y = torch.zeros_like(t)
-    if guidance_scale == 1:
-        return model(x_t, t, y)""",
+        "if y is None or guidance_scale == 1:",
+        "y = torch.zeros_like(t) if y is None else y\n    if guidance_scale == 1:",
     ),
 )
 misconception(
     "7.1",
     "the labels are ignored: c is predicted without them",
     edit=(
-        (
-            """if y is None or guidance_scale == 1:
-        return model(x_t, t, y)""",
-            """if y is None or guidance_scale == 1:
-        return model(x_t, t, None)""",
-        ),
-        (
-            "return u + guidance_scale * (model(x_t, t, y) - u)",
-            "return u + guidance_scale * (model(x_t, t, None) - u)",
-        ),
-    ),
-)
-misconception(
-    "7.1",
-    "all images get the label of the first one",
-    edit=(
-        """if y is None or guidance_scale == 1:
-        return model(x_t, t, y)""",
-        """if y is None:
-        return model(x_t, t, None)
-    y = torch.full_like(y, y[0])
-    if guidance_scale == 1:
-        return model(x_t, t, y)""",
+        "if y is None or guidance_scale == 1:",
+        "y = None\n    if y is None or guidance_scale == 1:",
     ),
 )
 misconception(
@@ -1221,63 +1121,34 @@ misconception(
 misconception(
     "7.1",
     "it is computed without gradients, which chapter 9 needs",
-    edit=(
-        "def guided_prediction(",
-        """@torch.no_grad()
-def guided_prediction(""",
-    ),
+    edit=("def guided_prediction(", "@torch.no_grad()\ndef guided_prediction("),
 )
 
 # One ancestral step.
+
 misconception(
-    "7.2",
-    "x_0 is not clipped",
-    edit=(
-        """    if clip:
-        x_0 = x_0.clamp(-1, 1)
-    beta""",
-        "    beta",
-    ),
+    "7.2", "x_0 is not clipped", edit=("x_0 = x_0.clamp(-1, 1) if clip else x_0", "x_0 = x_0 * 1")
 )
 misconception(
     "7.2",
     "x_0 is clipped to [0, 1]; pictures lie in [−1, 1]",
-    edit=(
-        """x_0 = x_0.clamp(-1, 1)
-    beta""",
-        """x_0 = x_0.clamp(0, 1)
-    beta""",
-    ),
+    edit=("x_0 = x_0.clamp(-1, 1) if clip else x_0", "x_0 = x_0.clamp(0, 1) if clip else x_0"),
 )
 misconception(
     "7.2",
     "clip=False is ignored",
-    edit=(
-        """    if clip:
-        x_0 = x_0.clamp(-1, 1)
-    beta""",
-        """    x_0 = x_0.clamp(-1, 1)
-    beta""",
-    ),
+    edit=("x_0 = x_0.clamp(-1, 1) if clip else x_0", "x_0 = x_0.clamp(-1, 1)"),
 )
 misconception(
     "7.2",
     "the prediction is clipped, not x_0",
     edit=(
         (
-            """    if clip:
-        x_0 = x_0.clamp(-1, 1)
-    beta""",
-            "    beta",
-        ),
-        (
+            "prediction = guided_prediction(model, x_t, steps, y, guidance_scale)",
             """prediction = guided_prediction(model, x_t, steps, y, guidance_scale)
-    x_0 = predict_x0(schedule, x_t, steps, prediction, target)""",
-            """prediction = guided_prediction(model, x_t, steps, y, guidance_scale)
-    if clip:
-        prediction = prediction.clamp(-1, 1)
-    x_0 = predict_x0(schedule, x_t, steps, prediction, target)""",
+    prediction = prediction.clamp(-1, 1) if clip else prediction""",
         ),
+        ("x_0 = x_0.clamp(-1, 1) if clip else x_0", "x_0 = x_0 * 1"),
     ),
 )
 misconception(
@@ -1285,10 +1156,8 @@ misconception(
     "the mean is made of the x_0 before clipping, or of the predicted noise, which comes to the same",
     edit=(
         (
-            """    x_0 = predict_x0(schedule, x_t, steps, prediction, target)
-    if clip""",
-            """    x_0 = raw = predict_x0(schedule, x_t, steps, prediction, target)
-    if clip""",
+            "x_0 = x_0.clamp(-1, 1) if clip else x_0",
+            "raw, x_0 = x_0, x_0.clamp(-1, 1) if clip else x_0",
         ),
         (
             "mean = (prev.sqrt() * beta * x_0 + alpha.sqrt() * (1 - prev) * x_t) / (1 - alpha_bar)",
@@ -1299,38 +1168,22 @@ misconception(
 misconception(
     "7.2",
     "x_(t−1) is clipped; it is a noisy picture, and only x_0 has a range",
-    edit=("return mean + sigma * noise, x_0", "return (mean + sigma * noise).clamp(-1, 1), x_0"),
-)
-misconception(
-    "7.2",
-    "the x_0 that is returned is not clipped",
-    edit=(
-        (
-            """    x_0 = predict_x0(schedule, x_t, steps, prediction, target)
-    if clip""",
-            """    x_0 = raw = predict_x0(schedule, x_t, steps, prediction, target)
-    if clip""",
-        ),
-        ("return mean, x_0", "return mean, raw"),
-        ("return mean + sigma * noise, x_0", "return mean + sigma * noise, raw"),
-    ),
+    edit=("return mean + sigma * z, x_0", "return (mean + sigma * z).clamp(-1, 1), x_0"),
 )
 misconception(
     "7.2",
     "x_0 and x_(t−1) are returned in the wrong order",
     edit=(
         ("return mean, x_0", "return x_0, mean"),
-        ("return mean + sigma * noise, x_0", "return x_0, mean + sigma * noise"),
+        ("return mean + sigma * z, x_0", "return x_0, mean + sigma * z"),
     ),
 )
 misconception(
     "7.2",
     "the target is ignored: v is taken for noise",
     edit=(
-        """prediction = guided_prediction(model, x_t, steps, y, guidance_scale)
-    x_0 = predict_x0(schedule, x_t, steps, prediction, target)""",
-        """prediction = guided_prediction(model, x_t, steps, y, guidance_scale)
-    x_0 = predict_x0(schedule, x_t, steps, prediction, "noise")""",
+        "x_0 = predict_x0(schedule, x_t, steps, prediction, target)",
+        'x_0 = predict_x0(schedule, x_t, steps, prediction, "noise")',
     ),
 )
 misconception(
@@ -1343,7 +1196,7 @@ misconception(
 )
 misconception(
     "7.2",
-    "alpha_bar where alpha belongs: the weight of x_t",
+    "alpha_bar where alpha belongs, in the weight of x_t",
     edit=(
         "mean = (prev.sqrt() * beta * x_0 + alpha.sqrt() * (1 - prev) * x_t) / (1 - alpha_bar)",
         "mean = (prev.sqrt() * beta * x_0 + alpha_bar.sqrt() * (1 - prev) * x_t) / (1 - alpha_bar)",
@@ -1351,7 +1204,7 @@ misconception(
 )
 misconception(
     "7.2",
-    "alpha_bar where alpha_bar_prev belongs: the weight of x_0",
+    "alpha_bar where alpha_bar_prev belongs, in the weight of x_0",
     edit=(
         "mean = (prev.sqrt() * beta * x_0 + alpha.sqrt() * (1 - prev) * x_t) / (1 - alpha_bar)",
         "mean = (alpha_bar.sqrt() * beta * x_0 + alpha.sqrt() * (1 - prev) * x_t) / (1 - alpha_bar)",
@@ -1359,7 +1212,7 @@ misconception(
 )
 misconception(
     "7.2",
-    "alpha_bar where alpha_bar_prev belongs: the weight of x_t",
+    "alpha_bar where alpha_bar_prev belongs, in the weight of x_t",
     edit=(
         "mean = (prev.sqrt() * beta * x_0 + alpha.sqrt() * (1 - prev) * x_t) / (1 - alpha_bar)",
         "mean = (prev.sqrt() * beta * x_0 + alpha.sqrt() * (1 - alpha_bar) * x_t) / (1 - alpha_bar)",
@@ -1368,7 +1221,16 @@ misconception(
 misconception(
     "7.2",
     "alpha_bar and alpha_bar_prev are exchanged",
-    edit=("alpha_bar, prev = (", "prev, alpha_bar = ("),
+    edit=(
+        (
+            "alpha_bar = per_image(schedule.alpha_bars, steps)",
+            "prev = per_image(schedule.alpha_bars, steps)",
+        ),
+        (
+            "prev = per_image(schedule.alpha_bars_prev, steps)",
+            "alpha_bar = per_image(schedule.alpha_bars_prev, steps)",
+        ),
+    ),
 )
 misconception(
     "7.2",
@@ -1388,7 +1250,7 @@ misconception(
 )
 misconception(
     "7.2",
-    "the weight of x_t is missing its √alpha",
+    "the weight of x_t lacks its √alpha",
     edit=(
         "mean = (prev.sqrt() * beta * x_0 + alpha.sqrt() * (1 - prev) * x_t) / (1 - alpha_bar)",
         "mean = (prev.sqrt() * beta * x_0 + (1 - prev) * x_t) / (1 - alpha_bar)",
@@ -1398,9 +1260,8 @@ misconception(
     "7.2",
     "the tables are read at t − 1: papers count timesteps from 1, the tables from 0",
     edit=(
-        "beta, alpha = per_image(schedule.betas, steps), per_image(schedule.alphas, steps)",
-        """steps = steps - 1
-    beta, alpha = per_image(schedule.betas, steps), per_image(schedule.alphas, steps)""",
+        "x_0 = x_0.clamp(-1, 1) if clip else x_0",
+        "x_0 = x_0.clamp(-1, 1) if clip else x_0\n    steps = steps - 1",
     ),
 )
 misconception(
@@ -1452,89 +1313,58 @@ misconception(
     ),
 )
 misconception(
-    "7.2",
-    "alpha_bar and its root are taken for the variance: 1 − alpha_bar_prev, as if x_(t−1) were drawn from x_0 alone",
-    edit=(
-        'sigma = (beta if variance == "beta" else beta * (1 - prev) / (1 - alpha_bar)).sqrt()',
-        'sigma = (beta if variance == "beta" else 1 - prev).sqrt()',
-    ),
+    "7.2", "noise is added at t = 0 too", edit=("    if t == 0:\n        return mean, x_0\n", "")
 )
 misconception(
     "7.2",
-    "noise is added at t = 0 too",
+    "at t = 1 no noise is added either: papers count from 1, so their last step is 1, ours is 0",
     edit=(
-        """    if t == 0:
-        return mean, x_0
-""",
-        "",
+        "    if t == 0:\n        return mean, x_0\n",
+        "    if t <= 1:\n        return mean, x_0\n",
     ),
 )
 misconception(
-    "7.2",
-    "at t = 1 no noise is added either",
-    edit=(
-        """    if t == 0:
-        return mean, x_0
-""",
-        """    if t <= 1:
-        return mean, x_0
-""",
-    ),
-)
-misconception(
-    "7.2", "no noise is added at all", edit=("return mean + sigma * noise, x_0", "return mean, x_0")
+    "7.2", "no noise is added at all", edit=("return mean + sigma * z, x_0", "return mean, x_0")
 )
 misconception(
     "7.2",
     "the noise that is given is ignored",
     edit=(
-        """if noise is None:
-        noise = _normal(x_t.shape, x_t.device, generator)
-    return mean""",
-        """if True:
-        noise = _normal(x_t.shape, x_t.device, generator)
-    return mean""",
+        "z = _normal(x_t.shape, x_t.device, generator) if noise is None else noise",
+        "z = _normal(x_t.shape, x_t.device, generator)",
     ),
 )
 misconception(
     "7.2",
     "all images of a batch get the same noise",
     edit=(
-        """noise = _normal(x_t.shape, x_t.device, generator)
-    return mean""",
-        """noise = _normal(x_t[:1].shape, x_t.device, generator)
-    return mean""",
+        "z = _normal(x_t.shape, x_t.device, generator) if noise is None else noise",
+        "z = _normal(x_t[:1].shape, x_t.device, generator) if noise is None else noise",
     ),
 )
 misconception(
     "7.2",
     "the noise that is drawn is uniform, not normal",
     edit=(
-        """noise = _normal(x_t.shape, x_t.device, generator)
-    return mean""",
-        """noise = torch.rand(x_t.shape, generator=generator)
-    return mean""",
+        "z = _normal(x_t.shape, x_t.device, generator) if noise is None else noise",
+        "z = torch.rand(x_t.shape, generator=generator) if noise is None else noise",
     ),
 )
 misconception(
     "7.2",
     "the generator is ignored",
     edit=(
-        """noise = _normal(x_t.shape, x_t.device, generator)
-    return mean""",
-        """noise = _normal(x_t.shape, x_t.device, None)
-    return mean""",
+        "z = _normal(x_t.shape, x_t.device, generator) if noise is None else noise",
+        "z = _normal(x_t.shape, x_t.device, None) if noise is None else noise",
     ),
 )
 misconception(
     "7.2",
     "a seed is set in the step: it draws the same noise each time",
     edit=(
-        """noise = _normal(x_t.shape, x_t.device, generator)
-    return mean""",
+        "z = _normal(x_t.shape, x_t.device, generator) if noise is None else noise",
         """torch.manual_seed(0)
-        noise = _normal(x_t.shape, x_t.device, generator)
-    return mean""",
+    z = _normal(x_t.shape, x_t.device, generator) if noise is None else noise""",
     ),
 )
 misconception(
@@ -1573,19 +1403,18 @@ misconception(
     "7.2",
     "two x_0 are clipped and then guided; what is guided is the prediction",
     edit=(
-        """prediction = guided_prediction(model, x_t, steps, y, guidance_scale)
-    x_0 = predict_x0(schedule, x_t, steps, prediction, target)
-    if clip:
-        x_0 = x_0.clamp(-1, 1)
-    beta""",
-        """c, u = (
-        predict_x0(schedule, x_t, steps, model(x_t, steps, label), target).clamp(
-            *((-1, 1) if clip else (None, 1e9))
-        )
+        (
+            "prediction = guided_prediction(model, x_t, steps, y, guidance_scale)",
+            "kept = steps, target, (-1, 1) if clip else (None, 9e9)",
+        ),
+        (
+            "x_0 = predict_x0(schedule, x_t, steps, prediction, target)",
+            """c, u = (
+        predict_x0(schedule, x_t, steps, model(x_t, steps, label), target).clamp(*kept[2])
         for label in (y, None)
-    )
-    x_0 = u + guidance_scale * (c - u)
-    beta""",
+    )""",
+        ),
+        ("x_0 = x_0.clamp(-1, 1) if clip else x_0", "x_0 = u + guidance_scale * (c - u)"),
     ),
 )
 misconception(
@@ -1604,6 +1433,7 @@ misconception(
 )
 
 # The ancestral loop.
+
 misconception(
     "7.3",
     "the timesteps rise: the walk goes from 0 to T − 1",
@@ -1624,44 +1454,12 @@ misconception(
     "every step starts from the first x_t: what a step returns is lost",
     edit=(
         (
-            """x_t = _start(model, shape, noise, generator, device)
-        for i, t in enumerate(progress(range(""",
-            """x_t = start = _start(model, shape, noise, generator, device)
-        for i, t in enumerate(progress(range(""",
+            "x_t = _start(model, shape, noise, generator, device)",
+            "start = x_t = _start(model, shape, noise, generator, device)",
         ),
         (
-            """*(model, schedule, x_t, t, y, guidance_scale, target, variance, clip),
-                generator=generator,""",
-            """*(model, schedule, start, t, y, guidance_scale, target, variance, clip),
-                generator=generator,""",
-        ),
-    ),
-)
-misconception(
-    "7.3",
-    "what is returned is the x_0 of the first step",
-    edit=(
-        (
-            """                generator=generator,
-            )
-            if callback:
-                callback(i, t, x_t, x_0)""",
-            """                generator=generator,
-            )
-            if callback:
-                callback(i, t, x_t, x_0)
-            if i == 0:
-                first = x_0""",
-        ),
-        (
-            """    return x_t
-
-
-def ddim_timesteps""",
-            """    return first
-
-
-def ddim_timesteps""",
+            "x_t, x_0 = p_sample(model, schedule, x_t, t, y, *options, generator=generator)",
+            "x_t, x_0 = p_sample(model, schedule, start, t, y, *options, generator=generator)",
         ),
     ),
 )
@@ -1669,52 +1467,51 @@ misconception(
     "7.3",
     "the ancestral loop ignores the noise it should start from",
     edit=(
-        """x_t = _start(model, shape, noise, generator, device)
-        for i, t in enumerate(progress(range(""",
-        """x_t = _start(model, shape, None, generator, device)
-        for i, t in enumerate(progress(range(""",
+        "x_t = _start(model, shape, noise, generator, device)",
+        "x_t = _start(model, shape, None, generator, device)",
     ),
 )
 misconception(
     "7.3",
-    "the ancestral loop starts from zeros",
+    "in the ancestral loop all images start from the same noise",
     edit=(
+        "x_t = _start(model, shape, noise, generator, device)",
         """x_t = _start(model, shape, noise, generator, device)
-        for i, t in enumerate(progress(range(""",
-        """x_t = torch.zeros(shape) if noise is None else _start(model, shape, noise, generator, device)
-        for i, t in enumerate(progress(range(""",
+    x_t = x_t[:1].expand(shape) * 1 if noise is None else x_t""",
     ),
 )
 misconception(
     "7.3",
-    "all images start from the same noise",
+    "the ancestral loop starts from uniform noise, not normal",
     edit=(
-        """x_t = _start(model, shape, noise, generator, device)
-        for i, t in enumerate(progress(range(""",
-        """x_t = _start(model, shape, noise, generator, device)
-        if noise is None:
-            x_t = x_t[:1].expand(shape) * 1
-        for i, t in enumerate(progress(range(""",
+        "x_t = _start(model, shape, noise, generator, device)",
+        """uniform = torch.rand(shape, generator=generator)
+    noise = uniform if noise is None else noise
+    x_t = _start(model, shape, noise, generator, device)""",
     ),
 )
 misconception(
     "7.3",
-    "the start is uniform, not normal",
+    "the start of the ancestral loop is not drawn from the generator",
     edit=(
-        """x_t = _start(model, shape, noise, generator, device)
-        for i, t in enumerate(progress(range(""",
-        """x_t = torch.rand(shape, generator=generator) if noise is None else _start(model, shape, noise, generator, device)
-        for i, t in enumerate(progress(range(""",
+        "x_t = _start(model, shape, noise, generator, device)",
+        "x_t = _start(model, shape, noise, None, device)",
     ),
 )
 misconception(
     "7.3",
-    "the noise of the start is added in every step again",
+    "the steps of the ancestral loop do not get the generator",
     edit=(
-        """*(model, schedule, x_t, t, y, guidance_scale, target, variance, clip),
-                generator=generator,""",
-        """*(model, schedule, x_t, t, y, guidance_scale, target, variance, clip),
-                noise=noise, generator=generator,""",
+        "x_t, x_0 = p_sample(model, schedule, x_t, t, y, *options, generator=generator)",
+        "x_t, x_0 = p_sample(model, schedule, x_t, t, y, *options)",
+    ),
+)
+misconception(
+    "7.3",
+    "the ancestral loop adds the noise of the start in every step again",
+    edit=(
+        "x_t, x_0 = p_sample(model, schedule, x_t, t, y, *options, generator=generator)",
+        "x_t, x_0 = p_sample(model, schedule, x_t, t, y, *options, noise=noise, generator=generator)",
     ),
 )
 misconception(
@@ -1722,17 +1519,13 @@ misconception(
     "one noise is drawn before the walk and added in every step",
     edit=(
         (
+            "x_t = _start(model, shape, noise, generator, device)",
             """x_t = _start(model, shape, noise, generator, device)
-        for i, t in enumerate(progress(range(""",
-            """x_t = _start(model, shape, noise, generator, device)
-        again = _normal(shape, x_t.device, generator)
-        for i, t in enumerate(progress(range(""",
+    again = _normal(shape, x_t.device, generator)""",
         ),
         (
-            """*(model, schedule, x_t, t, y, guidance_scale, target, variance, clip),
-                generator=generator,""",
-            """*(model, schedule, x_t, t, y, guidance_scale, target, variance, clip),
-                noise=again,""",
+            "x_t, x_0 = p_sample(model, schedule, x_t, t, y, *options, generator=generator)",
+            "x_t, x_0 = p_sample(model, schedule, x_t, t, y, *options, noise=again)",
         ),
     ),
 )
@@ -1740,182 +1533,99 @@ misconception(
     "7.3",
     "a seed is set in the ancestral loop: every walk is the same",
     edit=(
-        """with _eval_mode(model):
-        x_t = _start(model, shape, noise, generator, device)
-        for i, t in enumerate(progress(range(""",
-        """with _eval_mode(model):
-        torch.manual_seed(0)
-        x_t = _start(model, shape, noise, generator, device)
-        for i, t in enumerate(progress(range(""",
+        "x_t = _start(model, shape, noise, generator, device)",
+        "torch.manual_seed(0)\n    x_t = _start(model, shape, noise, generator, device)",
     ),
 )
 misconception(
     "7.3",
-    "the start of the ancestral loop is not drawn from the generator",
+    "the ancestral loop accepts noise of another shape in silence",
     edit=(
-        """x_t = _start(model, shape, noise, generator, device)
-        for i, t in enumerate(progress(range(""",
-        """x_t = _start(model, shape, noise, None, device)
-        for i, t in enumerate(progress(range(""",
-    ),
-)
-misconception(
-    "7.3",
-    "the steps of the ancestral loop do not get the generator",
-    edit=(
-        """*(model, schedule, x_t, t, y, guidance_scale, target, variance, clip),
-                generator=generator,""",
-        """*(model, schedule, x_t, t, y, guidance_scale, target, variance, clip),
-                generator=None,""",
-    ),
-)
-misconception(
-    "7.3",
-    "noise of another shape is accepted in silence",
-    edit=(
-        """x_t = _start(model, shape, noise, generator, device)
-        for i, t in enumerate(progress(range(""",
-        """x_t = _start(model, shape, None, generator, device) if noise is None else noise.expand(shape)
-        for i, t in enumerate(progress(range(""",
+        "x_t = _start(model, shape, noise, generator, device)",
+        """x_t = _start(model, shape, None, generator, device)
+    x_t = x_t if noise is None else noise.expand(shape)""",
     ),
 )
 misconception(
     "7.3",
     "the ancestral loop does not hand on the labels",
     edit=(
-        """*(model, schedule, x_t, t, y, guidance_scale, target, variance, clip),
-                generator=generator,""",
-        """*(model, schedule, x_t, t, None, guidance_scale, target, variance, clip),
-                generator=generator,""",
+        "x_t, x_0 = p_sample(model, schedule, x_t, t, y, *options, generator=generator)",
+        "x_t, x_0 = p_sample(model, schedule, x_t, t, None, *options, generator=generator)",
     ),
 )
 misconception(
     "7.3",
     "the ancestral loop does not hand on the guidance scale",
     edit=(
-        """*(model, schedule, x_t, t, y, guidance_scale, target, variance, clip),
-                generator=generator,""",
-        """*(model, schedule, x_t, t, y, 1.0, target, variance, clip),
-                generator=generator,""",
+        "options = guidance_scale, target, variance, clip",
+        "options = 1.0, target, variance, clip",
     ),
 )
 misconception(
     "7.3",
     "the ancestral loop does not hand on the target",
     edit=(
-        """*(model, schedule, x_t, t, y, guidance_scale, target, variance, clip),
-                generator=generator,""",
-        """*(model, schedule, x_t, t, y, guidance_scale, "noise", variance, clip),
-                generator=generator,""",
+        "options = guidance_scale, target, variance, clip",
+        'options = guidance_scale, "noise", variance, clip',
     ),
 )
 misconception(
     "7.3",
     "the ancestral loop does not hand on the variance",
     edit=(
-        """*(model, schedule, x_t, t, y, guidance_scale, target, variance, clip),
-                generator=generator,""",
-        """*(model, schedule, x_t, t, y, guidance_scale, target, "posterior", clip),
-                generator=generator,""",
+        "options = guidance_scale, target, variance, clip",
+        'options = guidance_scale, target, "posterior", clip',
     ),
 )
 misconception(
     "7.3",
     "the ancestral loop does not hand on clip",
     edit=(
-        """*(model, schedule, x_t, t, y, guidance_scale, target, variance, clip),
-                generator=generator,""",
-        """*(model, schedule, x_t, t, y, guidance_scale, target, variance, True),
-                generator=generator,""",
+        "options = guidance_scale, target, variance, clip",
+        "options = guidance_scale, target, variance, True",
     ),
 )
 misconception(
     "7.3",
     "the ancestral loop keeps gradients: memory grows with every step",
-    edit=(
-        """@torch.no_grad()
-def p_sample_loop""",
-        "def p_sample_loop",
-    ),
+    edit=("@torch.no_grad()\ndef p_sample_loop", "def p_sample_loop"),
 )
 misconception(
     "7.3",
     "the ancestral loop runs in inference mode, in which no model can turn gradients on again",
-    edit=(
-        """@torch.no_grad()
-def p_sample_loop""",
-        """@torch.inference_mode()
-def p_sample_loop""",
-    ),
-)
-misconception(
-    "7.3",
-    "the ancestral loop turns gradients off for good",
-    edit=(
-        (
-            """@torch.no_grad()
-def p_sample_loop""",
-            "def p_sample_loop",
-        ),
-        (
-            """with _eval_mode(model):
-        x_t = _start(model, shape, noise, generator, device)
-        for i, t in enumerate(progress(range(""",
-            """torch.set_grad_enabled(False)
-    with _eval_mode(model):
-        x_t = _start(model, shape, noise, generator, device)
-        for i, t in enumerate(progress(range(""",
-        ),
-    ),
+    edit=("@torch.no_grad()\ndef p_sample_loop", "@torch.inference_mode()\ndef p_sample_loop"),
 )
 misconception(
     "7.3",
     "the ancestral loop leaves the model in the mode in which it finds it: training mode, perhaps",
     edit=(
-        """with _eval_mode(model):
-        x_t = _start(model, shape, noise, generator, device)
-        for i, t in enumerate(progress(range(""",
-        """if True:
-        x_t = _start(model, shape, noise, generator, device)
-        for i, t in enumerate(progress(range(""",
+        "with _eval_mode(model):\n        for i, t in enumerate(progress(range(",
+        "if True:\n        for i, t in enumerate(progress(range(",
     ),
 )
 misconception(
     "7.3",
     "the ancestral loop leaves the model in eval mode",
     edit=(
-        """with _eval_mode(model):
-        x_t = _start(model, shape, noise, generator, device)
-        for i, t in enumerate(progress(range(""",
-        """if model.eval():
-        x_t = _start(model, shape, noise, generator, device)
-        for i, t in enumerate(progress(range(""",
+        "with _eval_mode(model):\n        for i, t in enumerate(progress(range(",
+        "if model.eval():\n        for i, t in enumerate(progress(range(",
     ),
 )
 misconception(
     "7.3",
     "after the ancestral loop the model is in training mode, whatever its mode was",
     edit=(
-        """with _eval_mode(model):
-        x_t = _start(model, shape, noise, generator, device)
-        for i, t in enumerate(progress(range(""",
-        """with _eval_mode(model.train()):
-        x_t = _start(model, shape, noise, generator, device)
-        for i, t in enumerate(progress(range(""",
+        "with _eval_mode(model):\n        for i, t in enumerate(progress(range(",
+        "with _eval_mode(model.train()):\n        for i, t in enumerate(progress(range(",
     ),
 )
 misconception(
     "7.3",
     "the callback of the ancestral loop is never called",
     edit=(
-        """                generator=generator,
-            )
-            if callback:
-                callback(i, t, x_t, x_0)""",
-        """                generator=generator,
-            )
-            if False:
-                callback(i, t, x_t, x_0)""",
+        "if callback is not None:\n                callback(i, t, x_t, x_0)",
+        "if False:\n                callback(i, t, x_t, x_0)",
     ),
 )
 misconception(
@@ -1923,21 +1633,13 @@ misconception(
     "the callback of the ancestral loop gets the x_t from before the step",
     edit=(
         (
-            """                generator=generator,
-            )
-            if callback:
-                callback(i, t, x_t, x_0)""",
-            """                generator=generator,
-            )
-            if callback:
-                callback(i, t, before, x_0)""",
+            "if callback is not None:\n                callback(i, t, x_t, x_0)",
+            "if callback is not None:\n                callback(i, t, before, x_0)",
         ),
         (
-            """            x_t, x_0 = p_sample(
-""",
-            """            before = x_t
-            x_t, x_0 = p_sample(
-""",
+            "x_t, x_0 = p_sample(model, schedule, x_t, t, y, *options, generator=generator)",
+            """before = x_t
+            x_t, x_0 = p_sample(model, schedule, x_t, t, y, *options, generator=generator)""",
         ),
     ),
 )
@@ -1945,63 +1647,32 @@ misconception(
     "7.3",
     "the callback of the ancestral loop gets x_0 and x_t in the wrong order",
     edit=(
-        """                generator=generator,
-            )
-            if callback:
-                callback(i, t, x_t, x_0)""",
-        """                generator=generator,
-            )
-            if callback:
-                callback(i, t, x_0, x_t)""",
+        "if callback is not None:\n                callback(i, t, x_t, x_0)",
+        "if callback is not None:\n                callback(i, t, x_0, x_t)",
     ),
 )
 misconception(
     "7.3",
     "the callback of the ancestral loop gets t and i in the wrong order",
     edit=(
-        """                generator=generator,
-            )
-            if callback:
-                callback(i, t, x_t, x_0)""",
-        """                generator=generator,
-            )
-            if callback:
-                callback(t, i, x_t, x_0)""",
-    ),
-)
-misconception(
-    "7.3",
-    "the callback of the ancestral loop counts steps from 1",
-    edit=(
-        """                generator=generator,
-            )
-            if callback:
-                callback(i, t, x_t, x_0)""",
-        """                generator=generator,
-            )
-            if callback:
-                callback(i + 1, t, x_t, x_0)""",
+        "if callback is not None:\n                callback(i, t, x_t, x_0)",
+        "if callback is not None:\n                callback(t, i, x_t, x_0)",
     ),
 )
 misconception(
     "7.3",
     "the callback of the ancestral loop gets the timestep that comes next, not the one just left",
     edit=(
-        """                generator=generator,
-            )
-            if callback:
-                callback(i, t, x_t, x_0)""",
-        """                generator=generator,
-            )
-            if callback:
-                callback(i, t - 1, x_t, x_0)""",
+        "if callback is not None:\n                callback(i, t, x_t, x_0)",
+        "if callback is not None:\n                callback(i, t - 1, x_t, x_0)",
     ),
 )
 
 # Timesteps.
+
 misconception(
     "7.4",
-    "leading spacing (0, T/steps, …): the walk starts below T − 1, where a picture is still left in the noise",
+    "leading spacing (0, T / steps, …): the walk starts below T − 1, where noise is not yet pure",
     edit=(
         "return [round(timesteps - i * timesteps / steps) - 1 for i in range(steps)]",
         "return [i * (timesteps // steps) for i in range(steps)][::-1]",
@@ -2009,7 +1680,7 @@ misconception(
 )
 misconception(
     "7.4",
-    "spaced from T − 1 to 0 with both ends: the walk has to end at −1, one step after its last timestep",
+    "spaced from T − 1 to 0, both included: the walk has to end at −1, below its last timestep",
     edit=(
         "return [round(timesteps - i * timesteps / steps) - 1 for i in range(steps)]",
         "return [round((timesteps - 1) * (1 - i / max(1, steps - 1))) for i in range(steps)]",
@@ -2025,7 +1696,7 @@ misconception(
 )
 misconception(
     "7.4",
-    "everything is one too high: round(T − i · T / steps) is a count, the timestep is one less",
+    "every timestep is one too high: it is round(T − i · T / steps) − 1",
     edit=(
         "return [round(timesteps - i * timesteps / steps) - 1 for i in range(steps)]",
         "return [round(timesteps - i * timesteps / steps) for i in range(steps)]",
@@ -2049,7 +1720,7 @@ misconception(
 )
 misconception(
     "7.4",
-    "the walk has one timestep too many: −1 is on the list",
+    "there is one timestep too many: −1 is on the list",
     edit=(
         "return [round(timesteps - i * timesteps / steps) - 1 for i in range(steps)]",
         "return [round(timesteps - i * timesteps / steps) - 1 for i in range(steps + 1)]",
@@ -2057,7 +1728,7 @@ misconception(
 )
 misconception(
     "7.4",
-    "1 is subtracted before the stride is taken: T − 1 is divided, not T",
+    "T − 1 is divided into equal parts, not T",
     edit=(
         "return [round(timesteps - i * timesteps / steps) - 1 for i in range(steps)]",
         "return [round(timesteps - 1 - i * (timesteps - 1) / steps) for i in range(steps)]",
@@ -2066,12 +1737,7 @@ misconception(
 misconception(
     "7.4",
     "impossible numbers of steps are not refused",
-    edit=(
-        "if not 1 <= steps <= timesteps:",
-        """if not steps:
-        return []
-    if False:""",
-    ),
+    edit=("if not 1 <= steps <= timesteps:", "steps = max(steps, 1)\n    if False:"),
 )
 misconception(
     "7.4",
@@ -2085,64 +1751,49 @@ misconception(
 )
 
 # One DDIM step.
+
 misconception(
     "7.5",
     "the noise is not computed again after clipping: the predicted one is used",
     edit=(
-        "noise_t = predict_noise(schedule, x_t, steps, x_0)",
-        """noise_t = predict_noise(
-        schedule, x_t, steps, predict_x0(schedule, x_t, steps, prediction, target)
-    )""",
+        "noise_t = predict_noise(schedule, x_t, at_t, x_0)",
+        """x = predict_x0(schedule, x_t, at_t, prediction, target)
+    noise_t = predict_noise(schedule, x_t, at_t, x)""",
     ),
 )
 misconception(
     "7.5",
     "the prediction itself is used as the noise: after clipping it no longer fits, and it may be v",
-    edit=("noise_t = predict_noise(schedule, x_t, steps, x_0)", "noise_t = prediction"),
+    edit=("noise_t = predict_noise(schedule, x_t, at_t, x_0)", "noise_t = prediction"),
 )
 misconception(
     "7.5",
     "in ddim_step x_0 is not clipped",
-    edit=(
-        """    if clip:
-        x_0 = x_0.clamp(-1, 1)
-    noise_t""",
-        "    noise_t",
-    ),
+    edit=("x_0 = torch.clamp(x_0, -1, 1) if clip else x_0", "x_0 = x_0 * 1"),
 )
 misconception(
     "7.5",
     "in ddim_step x_0 is clipped to [0, 1]",
     edit=(
-        """x_0 = x_0.clamp(-1, 1)
-    noise_t""",
-        """x_0 = x_0.clamp(0, 1)
-    noise_t""",
+        "x_0 = torch.clamp(x_0, -1, 1) if clip else x_0",
+        "x_0 = torch.clamp(x_0, 0, 1) if clip else x_0",
     ),
 )
 misconception(
     "7.5",
     "in ddim_step clip=False is ignored",
-    edit=(
-        """    if clip:
-        x_0 = x_0.clamp(-1, 1)
-    noise_t""",
-        """    x_0 = x_0.clamp(-1, 1)
-    noise_t""",
-    ),
+    edit=("x_0 = torch.clamp(x_0, -1, 1) if clip else x_0", "x_0 = torch.clamp(x_0, -1, 1)"),
 )
 misconception(
     "7.5",
     "ddim_step clips the prediction, not x_0",
     edit=(
-        """x_0 = predict_x0(schedule, x_t, steps, prediction, target)
-    if clip:
-        x_0 = x_0.clamp(-1, 1)
-    noise_t""",
-        """if clip:
-        prediction = prediction.clamp(-1, 1)
-    x_0 = predict_x0(schedule, x_t, steps, prediction, target)
-    noise_t""",
+        (
+            "x_0 = predict_x0(schedule, x_t, at_t, prediction, target)",
+            """prediction = prediction.clamp(-1, 1) if clip else prediction
+    x_0 = predict_x0(schedule, x_t, at_t, prediction, target)""",
+        ),
+        ("x_0 = torch.clamp(x_0, -1, 1) if clip else x_0", "x_0 = x_0 * 1"),
     ),
 )
 misconception(
@@ -2157,14 +1808,8 @@ misconception(
     "7.5",
     "ddim_step ignores the target: v is taken for noise",
     edit=(
-        """x_0 = predict_x0(schedule, x_t, steps, prediction, target)
-    if clip:
-        x_0 = x_0.clamp(-1, 1)
-    noise_t""",
-        """x_0 = predict_x0(schedule, x_t, steps, prediction, "noise")
-    if clip:
-        x_0 = x_0.clamp(-1, 1)
-    noise_t""",
+        "x_0 = predict_x0(schedule, x_t, at_t, prediction, target)",
+        'x_0 = predict_x0(schedule, x_t, at_t, prediction, "noise")',
     ),
 )
 misconception(
@@ -2204,7 +1849,7 @@ misconception(
 )
 misconception(
     "7.5",
-    "alpha in place of alpha_bar: the tables of single steps know nothing of all steps together",
+    "alpha where alpha_bar belongs: alpha is about one step, alpha_bar about all so far",
     edit=(
         "now, after = _alpha_bar(schedule, t), _alpha_bar(schedule, t_next)",
         "now, after = (float(schedule.alphas[k]) if k >= 0 else 1.0 for k in (t, t_next))",
@@ -2262,30 +1907,21 @@ misconception(
     "7.5",
     "in sigma the ratio of 1 − alpha_bar_next to 1 − alpha_bar is turned over",
     edit=(
-        (
-            "sigma = eta * math.sqrt((1 - after) / (1 - now) * (1 - now / after))",
-            "sigma = eta * math.sqrt((1 - now) / max(1e-9, 1 - after) * (1 - now / after))",
-        ),
-        (
-            """direction = math.sqrt(max(0.0, 1 - after - sigma**2))
-""",
-            """direction = math.sqrt(max(0.0, 1 - after - sigma**2))
-    sigma = sigma if after < 1 else 0.0
-""",
-        ),
+        "sigma = eta * math.sqrt((1 - after) / (1 - now) * (1 - now / after))",
+        "sigma = eta * math.sqrt((after < 1) * (1 - now) / max(1e-9, 1 - after) * (1 - now / after))",
     ),
 )
 misconception(
     "7.5",
-    "in sigma one factor is missing: eta · √(1 − alpha_bar / alpha_bar_next)",
+    "in sigma one factor is missing: √((1 − alpha_bar_next) / (1 − alpha_bar))",
     edit=(
         "sigma = eta * math.sqrt((1 - after) / (1 - now) * (1 - now / after))",
-        "sigma = eta * math.sqrt(1 - now / after) if after < 1 else 0.0",
+        "sigma = eta * math.sqrt((after < 1) * (1 - now / after))",
     ),
 )
 misconception(
     "7.5",
-    "in sigma one factor is missing: eta · √((1 − alpha_bar_next) / (1 − alpha_bar))",
+    "in sigma one factor is missing: √(1 − alpha_bar / alpha_bar_next)",
     edit=(
         "sigma = eta * math.sqrt((1 - after) / (1 - now) * (1 - now / after))",
         "sigma = eta * math.sqrt((1 - after) / (1 - now))",
@@ -2293,10 +1929,10 @@ misconception(
 )
 misconception(
     "7.5",
-    "sigma has beta-tilde of a single step: between t and t_next there may be many",
+    "sigma has the beta of a single step: between t and t_next there may be many",
     edit=(
         "sigma = eta * math.sqrt((1 - after) / (1 - now) * (1 - now / after))",
-        "sigma = eta * math.sqrt(float(schedule.betas[t]) * (1 - after) / (1 - now))",
+        "sigma = eta * math.sqrt((1 - after) / (1 - now) * float(schedule.betas[t]))",
     ),
 )
 misconception(
@@ -2321,50 +1957,41 @@ misconception(
     "7.5",
     "ddim_step ignores the noise that is given",
     edit=(
-        """if noise is None:
-            noise = _normal(x_t.shape, x_t.device, generator)
-        x_next""",
-        """if True:
-            noise = _normal(x_t.shape, x_t.device, generator)
-        x_next""",
+        "fresh = _normal(x_t.shape, x_t.device, generator) if noise is None else noise",
+        "fresh = _normal(x_t.shape, x_t.device, generator)",
     ),
 )
 misconception(
     "7.5",
     "ddim_step gives all images of a batch the same noise",
     edit=(
-        """noise = _normal(x_t.shape, x_t.device, generator)
-        x_next""",
-        """noise = _normal(x_t[:1].shape, x_t.device, generator)
-        x_next""",
+        "fresh = _normal(x_t.shape, x_t.device, generator) if noise is None else noise",
+        "fresh = _normal(x_t[:1].shape, x_t.device, generator) if noise is None else noise",
     ),
 )
 misconception(
     "7.5",
     "ddim_step draws uniform noise, not normal",
     edit=(
-        """noise = _normal(x_t.shape, x_t.device, generator)
-        x_next""",
-        """noise = torch.rand(x_t.shape, generator=generator)
-        x_next""",
+        "fresh = _normal(x_t.shape, x_t.device, generator) if noise is None else noise",
+        "fresh = torch.rand(x_t.shape, generator=generator) if noise is None else noise",
     ),
 )
 misconception(
     "7.5",
     "ddim_step ignores the generator",
     edit=(
-        """noise = _normal(x_t.shape, x_t.device, generator)
-        x_next""",
-        """noise = _normal(x_t.shape, x_t.device, None)
-        x_next""",
+        "fresh = _normal(x_t.shape, x_t.device, generator) if noise is None else noise",
+        "fresh = _normal(x_t.shape, x_t.device, None) if noise is None else noise",
     ),
 )
 misconception(
     "7.5",
     "ddim_step changes x_t in place",
     edit=(
-        "noise_t = predict_noise(schedule, x_t, steps, x_0)",
-        "noise_t = x_t.sub_(_alpha_bar(schedule, t) ** 0.5 * x_0).div_((1 - _alpha_bar(schedule, t)) ** 0.5)",
+        "noise_t = predict_noise(schedule, x_t, at_t, x_0)",
+        """noise_t = predict_noise(schedule, x_t, at_t, x_0)
+    noise_t = x_t.copy_(noise_t) * 1""",
     ),
 )
 misconception(
@@ -2372,7 +1999,10 @@ misconception(
     "a t_next that is not below t is accepted in silence",
     edit=(
         ("if not -1 <= t_next < t:", "if False:"),
-        ("(1 - now / after))", "abs(1 - now / after))"),
+        (
+            "sigma = eta * math.sqrt((1 - after) / (1 - now) * (1 - now / after))",
+            "sigma = eta * math.sqrt((1 - after) / (1 - now) * abs(1 - now / after))",
+        ),
     ),
 )
 misconception(
@@ -2380,6 +2010,7 @@ misconception(
 )
 
 # The DDIM loop.
+
 misconception(
     "7.6",
     "each step goes to t − 1, not to the next timestep on the list",
@@ -2408,16 +2039,12 @@ misconception(
     "every step of DDIM starts from the first x_t: what a step returns is lost",
     edit=(
         (
-            """x_t = _start(model, shape, noise, generator, device)
-        visited = ddim_timesteps(schedule.timesteps, steps)
-        for""",
-            """x_t = first = _start(model, shape, noise, generator, device)
-        visited = ddim_timesteps(schedule.timesteps, steps)
-        for""",
+            "x_t = _start(model, shape, noise=noise, generator=generator, device=device)",
+            "start = x_t = _start(model, shape, noise=noise, generator=generator, device=device)",
         ),
         (
-            "*(schedule, x_t, t, t_next, prediction, eta, target, clip), generator=generator",
-            "*(schedule, first, t, t_next, prediction, eta, target, clip), generator=generator",
+            "x_t, x_0 = ddim_step(schedule, x_t, t, t_next, said, *options, generator=generator)",
+            "x_t, x_0 = ddim_step(schedule, start, t, t_next, said, *options, generator=generator)",
         ),
     ),
 )
@@ -2425,153 +2052,123 @@ misconception(
     "7.6",
     "the model is asked at t_next, not at t",
     edit=(
-        """batch_t = torch.full((len(x_t),), t, dtype=torch.int64, device=x_t.device)
-            prediction = guided_prediction(model, x_t, batch_t, y, guidance_scale)
-            x_t, x_0 = ddim_step(""",
-        """batch_t = torch.full((len(x_t),), max(0, t_next), dtype=torch.int64, device=x_t.device)
-            prediction = guided_prediction(model, x_t, batch_t, y, guidance_scale)
-            x_t, x_0 = ddim_step(""",
-    ),
-)
-misconception(
-    "7.6",
-    "the DDIM loop does not hand on the labels",
-    edit=(
-        """prediction = guided_prediction(model, x_t, batch_t, y, guidance_scale)
-            x_t, x_0 = ddim_step(""",
-        """prediction = guided_prediction(model, x_t, batch_t, None, guidance_scale)
-            x_t, x_0 = ddim_step(""",
-    ),
-)
-misconception(
-    "7.6",
-    "the DDIM loop does not hand on the guidance scale",
-    edit=(
-        """prediction = guided_prediction(model, x_t, batch_t, y, guidance_scale)
-            x_t, x_0 = ddim_step(""",
-        """prediction = guided_prediction(model, x_t, batch_t, y)
-            x_t, x_0 = ddim_step(""",
-    ),
-)
-misconception(
-    "7.6",
-    "the DDIM loop does not hand on eta",
-    edit=(
-        "*(schedule, x_t, t, t_next, prediction, eta, target, clip), generator=generator",
-        "*(schedule, x_t, t, t_next, prediction, 0.0, target, clip), generator=generator",
-    ),
-)
-misconception(
-    "7.6",
-    "the DDIM loop does not hand on the target",
-    edit=(
-        "*(schedule, x_t, t, t_next, prediction, eta, target, clip), generator=generator",
-        '*(schedule, x_t, t, t_next, prediction, eta, "noise", clip), generator=generator',
-    ),
-)
-misconception(
-    "7.6",
-    "the DDIM loop does not hand on clip",
-    edit=(
-        "*(schedule, x_t, t, t_next, prediction, eta, target, clip), generator=generator",
-        "*(schedule, x_t, t, t_next, prediction, eta, target, True), generator=generator",
+        """at_t = torch.full((len(x_t),), t, dtype=torch.int64, device=x_t.device)
+            said""",
+        """at_t = torch.full((len(x_t),), max(0, t_next), dtype=torch.int64, device=x_t.device)
+            said""",
     ),
 )
 misconception(
     "7.6",
     "the DDIM loop ignores the noise it should start from",
     edit=(
-        """x_t = _start(model, shape, noise, generator, device)
-        visited = ddim_timesteps(schedule.timesteps, steps)
-        for""",
-        """x_t = _start(model, shape, None, generator, device)
-        visited = ddim_timesteps(schedule.timesteps, steps)
-        for""",
+        "x_t = _start(model, shape, noise=noise, generator=generator, device=device)",
+        "x_t = _start(model, shape, noise=None, generator=generator, device=device)",
     ),
 )
 misconception(
     "7.6",
     "in the DDIM loop all images start from the same noise",
     edit=(
-        """x_t = _start(model, shape, noise, generator, device)
-        visited = ddim_timesteps(schedule.timesteps, steps)
-        for""",
-        """x_t = _start(model, shape, noise, generator, device)
-        if noise is None:
-            x_t = x_t[:1].expand(shape) * 1
-        visited = ddim_timesteps(schedule.timesteps, steps)
-        for""",
+        "x_t = _start(model, shape, noise=noise, generator=generator, device=device)",
+        """x_t = _start(model, shape, noise=noise, generator=generator, device=device)
+    x_t = x_t[:1].expand(shape) * 1 if noise is None else x_t""",
     ),
 )
 misconception(
     "7.6",
     "the DDIM loop starts from uniform noise, not normal",
     edit=(
-        """x_t = _start(model, shape, noise, generator, device)
-        visited = ddim_timesteps(schedule.timesteps, steps)
-        for""",
-        """x_t = torch.rand(shape, generator=generator) if noise is None else _start(model, shape, noise, generator, device)
-        visited = ddim_timesteps(schedule.timesteps, steps)
-        for""",
+        "x_t = _start(model, shape, noise=noise, generator=generator, device=device)",
+        """uniform = torch.rand(shape, generator=generator)
+    noise = uniform if noise is None else noise
+    x_t = _start(model, shape, noise=noise, generator=generator, device=device)""",
     ),
 )
 misconception(
     "7.6",
     "the start of the DDIM loop is not drawn from the generator",
     edit=(
-        """x_t = _start(model, shape, noise, generator, device)
-        visited = ddim_timesteps(schedule.timesteps, steps)
-        for""",
-        """x_t = _start(model, shape, noise, None, device)
-        visited = ddim_timesteps(schedule.timesteps, steps)
-        for""",
+        "x_t = _start(model, shape, noise=noise, generator=generator, device=device)",
+        "x_t = _start(model, shape, noise=noise, generator=None, device=device)",
     ),
 )
 misconception(
     "7.6",
     "the steps of the DDIM loop do not get the generator",
     edit=(
-        "*(schedule, x_t, t, t_next, prediction, eta, target, clip), generator=generator",
-        "*(schedule, x_t, t, t_next, prediction, eta, target, clip), generator=None",
+        "x_t, x_0 = ddim_step(schedule, x_t, t, t_next, said, *options, generator=generator)",
+        "x_t, x_0 = ddim_step(schedule, x_t, t, t_next, said, *options)",
     ),
 )
 misconception(
     "7.6",
     "the DDIM loop adds the noise of the start in every step again",
     edit=(
-        "*(schedule, x_t, t, t_next, prediction, eta, target, clip), generator=generator",
-        "*(schedule, x_t, t, t_next, prediction, eta, target, clip), noise=noise, generator=generator",
+        "x_t, x_0 = ddim_step(schedule, x_t, t, t_next, said, *options, generator=generator)",
+        "x_t, x_0 = ddim_step(schedule, x_t, t, t_next, said, *options, noise=noise, generator=generator)",
+    ),
+)
+misconception(
+    "7.6",
+    "a seed is set in the DDIM loop: every walk is the same",
+    edit=(
+        "x_t = _start(model, shape, noise=noise, generator=generator, device=device)",
+        """torch.manual_seed(0)
+    x_t = _start(model, shape, noise=noise, generator=generator, device=device)""",
     ),
 )
 misconception(
     "7.6",
     "the DDIM loop accepts noise of another shape in silence",
     edit=(
-        """x_t = _start(model, shape, noise, generator, device)
-        visited = ddim_timesteps(schedule.timesteps, steps)
-        for""",
-        """x_t = _start(model, shape, None, generator, device) if noise is None else noise.expand(shape)
-        visited = ddim_timesteps(schedule.timesteps, steps)
-        for""",
+        "x_t = _start(model, shape, noise=noise, generator=generator, device=device)",
+        """x_t = _start(model, shape, noise=None, generator=generator, device=device)
+    x_t = x_t if noise is None else noise.expand(shape)""",
     ),
 )
 misconception(
     "7.6",
-    "the DDIM loop keeps gradients: memory grows with every step",
+    "the DDIM loop does not hand on the labels",
     edit=(
-        """@torch.no_grad()
-def ddim_sample_loop""",
-        "def ddim_sample_loop",
+        "said = guided_prediction(model, x_t, at_t, y, guidance_scale)",
+        "said = guided_prediction(model, x_t, at_t, None, guidance_scale)",
     ),
+)
+misconception(
+    "7.6",
+    "the DDIM loop does not hand on the guidance scale",
+    edit=(
+        "said = guided_prediction(model, x_t, at_t, y, guidance_scale)",
+        "said = guided_prediction(model, x_t, at_t, y)",
+    ),
+)
+misconception(
+    "7.6",
+    "the DDIM loop does not hand on eta",
+    edit=("options = eta, target, clip", "options = 0.0, target, clip"),
+)
+misconception(
+    "7.6",
+    "the DDIM loop does not hand on the target",
+    edit=("options = eta, target, clip", 'options = eta, "noise", clip'),
+)
+misconception(
+    "7.6",
+    "the DDIM loop does not hand on clip",
+    edit=("options = eta, target, clip", "options = eta, target, True"),
+)
+misconception(
+    "7.6",
+    "the DDIM loop keeps gradients: memory grows with every step",
+    edit=("@torch.no_grad()\ndef ddim_sample_loop", "def ddim_sample_loop"),
 )
 misconception(
     "7.6",
     "the DDIM loop runs in inference mode, in which no model can turn gradients on again",
     edit=(
-        """@torch.no_grad()
-def ddim_sample_loop""",
-        """@torch.inference_mode()
-def ddim_sample_loop""",
+        "@torch.no_grad()\ndef ddim_sample_loop",
+        "@torch.inference_mode()\ndef ddim_sample_loop",
     ),
 )
 misconception(
@@ -2579,13 +2176,9 @@ misconception(
     "the DDIM loop leaves the model in the mode in which it finds it: training mode, perhaps",
     edit=(
         """with _eval_mode(model):
-        x_t = _start(model, shape, noise, generator, device)
-        visited = ddim_timesteps(schedule.timesteps, steps)
-        for""",
-        """if True:
-        x_t = _start(model, shape, noise, generator, device)
-        visited = ddim_timesteps(schedule.timesteps, steps)
-        for""",
+        for i, t in enumerate(progress(visited)):
+            t_next""",
+        "if True:\n        for i, t in enumerate(progress(visited)):\n            t_next",
     ),
 )
 misconception(
@@ -2593,13 +2186,9 @@ misconception(
     "the DDIM loop leaves the model in eval mode",
     edit=(
         """with _eval_mode(model):
-        x_t = _start(model, shape, noise, generator, device)
-        visited = ddim_timesteps(schedule.timesteps, steps)
-        for""",
-        """if model.eval():
-        x_t = _start(model, shape, noise, generator, device)
-        visited = ddim_timesteps(schedule.timesteps, steps)
-        for""",
+        for i, t in enumerate(progress(visited)):
+            t_next""",
+        "if model.eval():\n        for i, t in enumerate(progress(visited)):\n            t_next",
     ),
 )
 misconception(
@@ -2607,25 +2196,21 @@ misconception(
     "after the DDIM loop the model is in training mode, whatever its mode was",
     edit=(
         """with _eval_mode(model):
-        x_t = _start(model, shape, noise, generator, device)
-        visited = ddim_timesteps(schedule.timesteps, steps)
-        for""",
+        for i, t in enumerate(progress(visited)):
+            t_next""",
         """with _eval_mode(model.train()):
-        x_t = _start(model, shape, noise, generator, device)
-        visited = ddim_timesteps(schedule.timesteps, steps)
-        for""",
+        for i, t in enumerate(progress(visited)):
+            t_next""",
     ),
 )
 misconception(
     "7.6",
     "the callback of the DDIM loop is never called",
     edit=(
-        """*(schedule, x_t, t, t_next, prediction, eta, target, clip), generator=generator
-            )
+        """x_t, x_0 = ddim_step(schedule, x_t, t, t_next, said, *options, generator=generator)
             if callback:
                 callback(i, t, x_t, x_0)""",
-        """*(schedule, x_t, t, t_next, prediction, eta, target, clip), generator=generator
-            )
+        """x_t, x_0 = ddim_step(schedule, x_t, t, t_next, said, *options, generator=generator)
             if False:
                 callback(i, t, x_t, x_0)""",
     ),
@@ -2634,35 +2219,23 @@ misconception(
     "7.6",
     "the callback of the DDIM loop gets the x_t from before the step",
     edit=(
-        (
-            """*(schedule, x_t, t, t_next, prediction, eta, target, clip), generator=generator
-            )
+        """x_t, x_0 = ddim_step(schedule, x_t, t, t_next, said, *options, generator=generator)
             if callback:
                 callback(i, t, x_t, x_0)""",
-            """*(schedule, x_t, t, t_next, prediction, eta, target, clip), generator=generator
-            )
+        """before = x_t
+            x_t, x_0 = ddim_step(schedule, x_t, t, t_next, said, *options, generator=generator)
             if callback:
                 callback(i, t, before, x_0)""",
-        ),
-        (
-            """            x_t, x_0 = ddim_step(
-""",
-            """            before = x_t
-            x_t, x_0 = ddim_step(
-""",
-        ),
     ),
 )
 misconception(
     "7.6",
     "the callback of the DDIM loop gets x_0 and x_t in the wrong order",
     edit=(
-        """*(schedule, x_t, t, t_next, prediction, eta, target, clip), generator=generator
-            )
+        """x_t, x_0 = ddim_step(schedule, x_t, t, t_next, said, *options, generator=generator)
             if callback:
                 callback(i, t, x_t, x_0)""",
-        """*(schedule, x_t, t, t_next, prediction, eta, target, clip), generator=generator
-            )
+        """x_t, x_0 = ddim_step(schedule, x_t, t, t_next, said, *options, generator=generator)
             if callback:
                 callback(i, t, x_0, x_t)""",
     ),
@@ -2671,12 +2244,10 @@ misconception(
     "7.6",
     "the callback of the DDIM loop gets t and i in the wrong order",
     edit=(
-        """*(schedule, x_t, t, t_next, prediction, eta, target, clip), generator=generator
-            )
+        """x_t, x_0 = ddim_step(schedule, x_t, t, t_next, said, *options, generator=generator)
             if callback:
                 callback(i, t, x_t, x_0)""",
-        """*(schedule, x_t, t, t_next, prediction, eta, target, clip), generator=generator
-            )
+        """x_t, x_0 = ddim_step(schedule, x_t, t, t_next, said, *options, generator=generator)
             if callback:
                 callback(t, i, x_t, x_0)""",
     ),
@@ -2685,18 +2256,17 @@ misconception(
     "7.6",
     "the callback of the DDIM loop gets the timestep that comes next, not the one just left",
     edit=(
-        """*(schedule, x_t, t, t_next, prediction, eta, target, clip), generator=generator
-            )
+        """x_t, x_0 = ddim_step(schedule, x_t, t, t_next, said, *options, generator=generator)
             if callback:
                 callback(i, t, x_t, x_0)""",
-        """*(schedule, x_t, t, t_next, prediction, eta, target, clip), generator=generator
-            )
+        """x_t, x_0 = ddim_step(schedule, x_t, t, t_next, said, *options, generator=generator)
             if callback:
                 callback(i, t_next, x_t, x_0)""",
     ),
 )
 
 # DPM-Solver++.
+
 misconception(
     "7.7",
     "the x_0 of the step before is not used: that is DDIM, of first order",
@@ -2704,16 +2274,11 @@ misconception(
 )
 misconception(
     "7.7",
-    "the ratio of the two steps is turned over: it is h / h_before",
+    "the ratio of the two steps is left out, as if all were equally long",
     edit=(
         "d = x_0 + (h / h_before / 2) * (x_0 - x_0_before)",
-        "d = x_0 + (h_before / h / 2) * (x_0 - x_0_before)",
+        "d = x_0 + (1 / 2) * (x_0 - x_0_before)",
     ),
-)
-misconception(
-    "7.7",
-    "the ratio of the two steps is left out, as if all were equally long",
-    edit=("d = x_0 + (h / h_before / 2) * (x_0 - x_0_before)", "d = x_0 + (x_0 - x_0_before) / 2"),
 )
 misconception(
     "7.7",
@@ -2731,7 +2296,16 @@ misconception(
         "d = x_0 - (h / h_before / 2) * (x_0 - x_0_before)",
     ),
 )
-misconception("7.7", "e^h in place of e^(−h)", edit=("math.expm1(-h)", "math.expm1(h)"))
+misconception("7.7", "e^h where e^(−h) belongs", edit=("math.expm1(-h)", "math.expm1(h)"))
+misconception(
+    "7.7",
+    "the ratio of the two steps is turned over: h_before / h",
+    edit=(
+        "d = x_0 + (h / h_before / 2) * (x_0 - x_0_before)",
+        "d = x_0 + (h_before / h / 2) * (x_0 - x_0_before)",
+    ),
+    equal="the errors of neighbouring steps cancel in the sum: it is of second order too",
+)
 misconception(
     "7.7",
     "the last step leaves its noise in: the end is the predicted picture",
@@ -2740,21 +2314,14 @@ misconception(
 misconception(
     "7.7",
     "the solver does not clip x_0",
-    edit=(
-        """x_0 = x_0.clamp(-1, 1)
-            if i + 1""",
-        """pass
-            if i + 1""",
-    ),
+    edit=("            if clip:\n", "            if False:\n"),
 )
 misconception(
     "7.7",
     "the solver ignores labels and scale",
     edit=(
-        """batch_t, y, guidance_scale)
-            x_0 = predict_x0(""",
-        """batch_t, None)
-            x_0 = predict_x0(""",
+        "guided_prediction(model, x_t, batch_t, y, guidance_scale)",
+        "guided_prediction(model, x_t, batch_t, None)",
     ),
 )
 misconception(
@@ -2765,35 +2332,21 @@ misconception(
 misconception(
     "7.7",
     "the solver keeps gradients",
-    edit=(
-        """@torch.no_grad()
-def dpm_solver_2m""",
-        "def dpm_solver_2m",
-    ),
+    edit=("@torch.no_grad()\ndef dpm_solver_2m", "def dpm_solver_2m"),
 )
 misconception(
     "7.7",
     "the solver leaves the model in eval mode",
     edit=(
-        """with _eval_mode(model):
-        x_t = _start(model, shape, noise, generator, device)
-        visited = ddim_timesteps(schedule.timesteps, steps)
-        x_0_before""",
-        """if model.eval():
-        x_t = _start(model, shape, noise, generator, device)
-        visited = ddim_timesteps(schedule.timesteps, steps)
-        x_0_before""",
+        "x_0_before, h_before = None, None\n    with _eval_mode(model):",
+        "x_0_before, h_before = None, None\n    if model.eval():",
     ),
 )
 misconception(
     "7.7",
     "the solver ignores the noise it should start from",
     edit=(
-        """x_t = _start(model, shape, noise, generator, device)
-        visited = ddim_timesteps(schedule.timesteps, steps)
-        x_0_before""",
-        """x_t = _start(model, shape, None, generator, device)
-        visited = ddim_timesteps(schedule.timesteps, steps)
-        x_0_before""",
+        "x_t = _start(model, shape, noise, device=device, generator=generator)",
+        "x_t = _start(model, shape, None, device=device, generator=generator)",
     ),
 )
