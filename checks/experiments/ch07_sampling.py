@@ -1250,14 +1250,6 @@ misconception(
 )
 misconception(
     "7.2",
-    "the weight of x_t lacks its √alpha",
-    edit=(
-        "mean = (prev.sqrt() * beta * x_0 + alpha.sqrt() * (1 - prev) * x_t) / (1 - alpha_bar)",
-        "mean = (prev.sqrt() * beta * x_0 + (1 - prev) * x_t) / (1 - alpha_bar)",
-    ),
-)
-misconception(
-    "7.2",
     "the tables are read at t − 1: papers count timesteps from 1, the tables from 0",
     edit=(
         "x_0 = x_0.clamp(-1, 1) if clip else x_0",
@@ -1302,14 +1294,6 @@ misconception(
     edit=(
         'sigma = (beta if variance == "beta" else beta * (1 - prev) / (1 - alpha_bar)).sqrt()',
         'sigma = (beta if variance == "beta" else beta * (1 - alpha_bar) / (1 - prev)).sqrt()',
-    ),
-)
-misconception(
-    "7.2",
-    "beta-tilde is not divided by 1 − alpha_bar",
-    edit=(
-        'sigma = (beta if variance == "beta" else beta * (1 - prev) / (1 - alpha_bar)).sqrt()',
-        'sigma = (beta if variance == "beta" else beta * (1 - prev)).sqrt()',
     ),
 )
 misconception(
@@ -1451,20 +1435,6 @@ misconception(
 )
 misconception(
     "7.3",
-    "every step starts from the first x_t: what a step returns is lost",
-    edit=(
-        (
-            "x_t = _start(model, shape, noise, generator, device)",
-            "start = x_t = _start(model, shape, noise, generator, device)",
-        ),
-        (
-            "x_t, x_0 = p_sample(model, schedule, x_t, t, y, *options, generator=generator)",
-            "x_t, x_0 = p_sample(model, schedule, start, t, y, *options, generator=generator)",
-        ),
-    ),
-)
-misconception(
-    "7.3",
     "the ancestral loop ignores the noise it should start from",
     edit=(
         "x_t = _start(model, shape, noise, generator, device)",
@@ -1478,16 +1448,6 @@ misconception(
         "x_t = _start(model, shape, noise, generator, device)",
         """x_t = _start(model, shape, noise, generator, device)
     x_t = x_t[:1].expand(shape) * 1 if noise is None else x_t""",
-    ),
-)
-misconception(
-    "7.3",
-    "the ancestral loop starts from uniform noise, not normal",
-    edit=(
-        "x_t = _start(model, shape, noise, generator, device)",
-        """uniform = torch.rand(shape, generator=generator)
-    noise = uniform if noise is None else noise
-    x_t = _start(model, shape, noise, generator, device)""",
     ),
 )
 misconception(
@@ -1527,23 +1487,6 @@ misconception(
             "x_t, x_0 = p_sample(model, schedule, x_t, t, y, *options, generator=generator)",
             "x_t, x_0 = p_sample(model, schedule, x_t, t, y, *options, noise=again)",
         ),
-    ),
-)
-misconception(
-    "7.3",
-    "a seed is set in the ancestral loop: every walk is the same",
-    edit=(
-        "x_t = _start(model, shape, noise, generator, device)",
-        "torch.manual_seed(0)\n    x_t = _start(model, shape, noise, generator, device)",
-    ),
-)
-misconception(
-    "7.3",
-    "the ancestral loop accepts noise of another shape in silence",
-    edit=(
-        "x_t = _start(model, shape, noise, generator, device)",
-        """x_t = _start(model, shape, None, generator, device)
-    x_t = x_t if noise is None else noise.expand(shape)""",
     ),
 )
 misconception(
@@ -1649,14 +1592,6 @@ misconception(
     edit=(
         "if callback is not None:\n                callback(i, t, x_t, x_0)",
         "if callback is not None:\n                callback(i, t, x_0, x_t)",
-    ),
-)
-misconception(
-    "7.3",
-    "the callback of the ancestral loop gets t and i in the wrong order",
-    edit=(
-        "if callback is not None:\n                callback(i, t, x_t, x_0)",
-        "if callback is not None:\n                callback(t, i, x_t, x_0)",
     ),
 )
 misconception(
@@ -1773,14 +1708,6 @@ misconception(
 )
 misconception(
     "7.5",
-    "in ddim_step x_0 is clipped to [0, 1]",
-    edit=(
-        "x_0 = torch.clamp(x_0, -1, 1) if clip else x_0",
-        "x_0 = torch.clamp(x_0, 0, 1) if clip else x_0",
-    ),
-)
-misconception(
-    "7.5",
     "in ddim_step clip=False is ignored",
     edit=("x_0 = torch.clamp(x_0, -1, 1) if clip else x_0", "x_0 = torch.clamp(x_0, -1, 1)"),
 )
@@ -1889,14 +1816,6 @@ misconception(
 )
 misconception(
     "7.5",
-    "sigma is taken from the variance of the old noise, not sigma²",
-    edit=(
-        "direction = math.sqrt(max(0.0, 1 - after - sigma**2))",
-        "direction = math.sqrt(max(0.0, 1 - after - sigma))",
-    ),
-)
-misconception(
-    "7.5",
     "sigma lacks its roots",
     edit=(
         "sigma = eta * math.sqrt((1 - after) / (1 - now) * (1 - now / after))",
@@ -1971,14 +1890,6 @@ misconception(
 )
 misconception(
     "7.5",
-    "ddim_step draws uniform noise, not normal",
-    edit=(
-        "fresh = _normal(x_t.shape, x_t.device, generator) if noise is None else noise",
-        "fresh = torch.rand(x_t.shape, generator=generator) if noise is None else noise",
-    ),
-)
-misconception(
-    "7.5",
     "ddim_step ignores the generator",
     edit=(
         "fresh = _normal(x_t.shape, x_t.device, generator) if noise is None else noise",
@@ -2036,20 +1947,6 @@ misconception(
 )
 misconception(
     "7.6",
-    "every step of DDIM starts from the first x_t: what a step returns is lost",
-    edit=(
-        (
-            "x_t = _start(model, shape, noise=noise, generator=generator, device=device)",
-            "start = x_t = _start(model, shape, noise=noise, generator=generator, device=device)",
-        ),
-        (
-            "x_t, x_0 = ddim_step(schedule, x_t, t, t_next, said, *options, generator=generator)",
-            "x_t, x_0 = ddim_step(schedule, start, t, t_next, said, *options, generator=generator)",
-        ),
-    ),
-)
-misconception(
-    "7.6",
     "the model is asked at t_next, not at t",
     edit=(
         """at_t = torch.full((len(x_t),), t, dtype=torch.int64, device=x_t.device)
@@ -2077,16 +1974,6 @@ misconception(
 )
 misconception(
     "7.6",
-    "the DDIM loop starts from uniform noise, not normal",
-    edit=(
-        "x_t = _start(model, shape, noise=noise, generator=generator, device=device)",
-        """uniform = torch.rand(shape, generator=generator)
-    noise = uniform if noise is None else noise
-    x_t = _start(model, shape, noise=noise, generator=generator, device=device)""",
-    ),
-)
-misconception(
-    "7.6",
     "the start of the DDIM loop is not drawn from the generator",
     edit=(
         "x_t = _start(model, shape, noise=noise, generator=generator, device=device)",
@@ -2107,24 +1994,6 @@ misconception(
     edit=(
         "x_t, x_0 = ddim_step(schedule, x_t, t, t_next, said, *options, generator=generator)",
         "x_t, x_0 = ddim_step(schedule, x_t, t, t_next, said, *options, noise=noise, generator=generator)",
-    ),
-)
-misconception(
-    "7.6",
-    "a seed is set in the DDIM loop: every walk is the same",
-    edit=(
-        "x_t = _start(model, shape, noise=noise, generator=generator, device=device)",
-        """torch.manual_seed(0)
-    x_t = _start(model, shape, noise=noise, generator=generator, device=device)""",
-    ),
-)
-misconception(
-    "7.6",
-    "the DDIM loop accepts noise of another shape in silence",
-    edit=(
-        "x_t = _start(model, shape, noise=noise, generator=generator, device=device)",
-        """x_t = _start(model, shape, noise=None, generator=generator, device=device)
-    x_t = x_t if noise is None else noise.expand(shape)""",
     ),
 )
 misconception(
@@ -2238,18 +2107,6 @@ misconception(
         """x_t, x_0 = ddim_step(schedule, x_t, t, t_next, said, *options, generator=generator)
             if callback:
                 callback(i, t, x_0, x_t)""",
-    ),
-)
-misconception(
-    "7.6",
-    "the callback of the DDIM loop gets t and i in the wrong order",
-    edit=(
-        """x_t, x_0 = ddim_step(schedule, x_t, t, t_next, said, *options, generator=generator)
-            if callback:
-                callback(i, t, x_t, x_0)""",
-        """x_t, x_0 = ddim_step(schedule, x_t, t, t_next, said, *options, generator=generator)
-            if callback:
-                callback(t, i, x_t, x_0)""",
     ),
 )
 misconception(

@@ -11,8 +11,8 @@ from ddpm_ref.diffusion import NoiseSchedule
 from ddpm_ref.pictures import grid, save_picture, stack
 from ddpm_ref.runs import Painter, load_painter
 
-STEPS = 30
-SHOWN = (0, 4, 9, 14, 19, 24)  # steps of the walk that are drawn
+STEPS = 20
+SHOWN = (0, 3, 6, 9, 12, 15)  # steps of the walk that are drawn
 SCALES = (0.0, 1.0, 2.0, 4.0)
 SEED = 3  # of the noise, the same for every row
 
@@ -97,7 +97,7 @@ def solver(module, painter: Painter) -> tuple:
         *(painter.model, painter.schedule, noise.shape, y),
         **dict(steps=8, noise=noise, **options),
     )
-    return "★ Your DPM-Solver++ in 8 steps", checked(drawn, noise), ["solver"], ""
+    return "Your DPM-Solver++ in 8 steps", checked(drawn, noise), ["solver"], ""
 
 
 def guidance(module, painter: Painter) -> tuple:
@@ -105,7 +105,9 @@ def guidance(module, painter: Painter) -> tuple:
     y, noise, options = asked(painter)
 
     def draw_with(loop: Callable, model, **more) -> Tensor:
-        return loop(model, painter.schedule, noise.shape, y, steps=STEPS, noise=noise, **options, **more)
+        return loop(
+            model, painter.schedule, noise.shape, y, steps=STEPS, noise=noise, **options, **more
+        )
 
     rows = []
     for scale in SCALES:

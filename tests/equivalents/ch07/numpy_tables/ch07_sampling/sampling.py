@@ -152,7 +152,7 @@ def ddim_sample_loop(
     if x.shape != tuple(shape):
         model.train(training)
         raise ValueError("noise and shape do not fit")
-    path = np.array(ddim_timesteps(schedule.timesteps, steps) + [-1])
+    path = np.array([*ddim_timesteps(schedule.timesteps, steps), -1])
     for i, (t, t_next) in enumerate(np.stack([path[:-1], path[1:]], axis=1).tolist()):
         many = torch.tensor([t] * len(x), device=x.device)
         prediction = guided_prediction(model, x, many, y, guidance_scale)

@@ -46,7 +46,9 @@ def p_sample(
     if variance not in kinds:
         raise ValueError(f"{variance} is none of {list(kinds)}")
     z = torch.randn(x_t.shape, generator=generator) if noise is None else noise
-    prediction = guided_prediction(model, x_t, torch.tensor([t]).repeat(len(x_t)), y, guidance_scale)
+    prediction = guided_prediction(
+        model, x_t, torch.tensor([t]).repeat(len(x_t)), y, guidance_scale
+    )
     return move(schedule, x_t, t, t - 1, prediction, target, clip, z, kinds[variance])
 
 
@@ -87,9 +89,7 @@ def p_sample_loop(
     callback=None,
 ):
     def step(x, t, t_next, z):
-        return p_sample(
-            model, schedule, x, t, y, guidance_scale, target, variance, clip, noise=z
-        )
+        return p_sample(model, schedule, x, t, y, guidance_scale, target, variance, clip, noise=z)
 
     path = list(range(schedule.timesteps - 1, -1, -1))
     return finish(walk(model, shape, noise, generator, path, True, step), callback)
