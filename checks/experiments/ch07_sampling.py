@@ -1602,6 +1602,23 @@ misconception(
         "if callback is not None:\n                callback(i, t - 1, x_t, x_0)",
     ),
 )
+misconception(
+    "7.3", "no loop puts the model into eval mode", edit=("    model.eval()\n    try", "    try")
+)
+misconception(
+    "7.3",
+    "all the loops leave the model in eval mode",
+    edit=("            module.training = training", "            module.training = False"),
+)
+misconception(
+    "7.3",
+    "all the loops keep gradients: memory grows with every step",
+    edit=(
+        ("@torch.no_grad()\ndef p_sample_loop", "def p_sample_loop"),
+        ("@torch.no_grad()\ndef ddim_sample_loop", "def ddim_sample_loop"),
+        ("@torch.no_grad()\ndef dpm_solver_2m", "def dpm_solver_2m"),
+    ),
+)
 
 # Timesteps.
 
