@@ -7,6 +7,7 @@ right walk has in common. Both look at what the model was called with, not at th
 """
 
 import math
+from operator import index
 
 from torch import nn
 
@@ -34,12 +35,32 @@ def zeros(*shape):
     return noted(0 * normal(*shape), f"torch.zeros({', '.join(map(str, shape))})")
 
 
+def drawn(impl, loop):
+    """The loop of that name, which has to return a picture."""
+
+    def draw(*args, **kwargs):
+        out = getattr(impl, loop)(*args, **kwargs)
+        if not isinstance(out, torch.Tensor):
+            raise TypeError(f"{loop} returns one tensor (B, C, H, W), not a {type(out).__name__}")
+        return out
+
+    return draw
+
+
+def stepped(pair):
+    """What a step returned: two tensors."""
+    if not isinstance(pair, tuple | list) or len(pair) != 2:
+        raise TypeError(f"a step returns the new x and x_0, not a {type(pair).__name__}")
+    return pair
+
+
 def ancestral(impl):
     """step(t, y): p_sample of a picture that depends on t; with noise 0 when none is given."""
     model, schedule, nothing = toy_model(), short_schedule(impl), zeros(*SHAPE)
 
     def step(t, y=None, noise=nothing, **options):
-        return impl.p_sample(model, schedule, normal(*SHAPE, seed=t), t, y, noise=noise, **options)
+        x_t = normal(*SHAPE, seed=t)
+        return stepped(impl.p_sample(model, schedule, x_t, t, y, noise=noise, **options))
 
     return step
 
@@ -56,9 +77,8 @@ def implicit(impl):
         signal, level = schedule.alpha_bars[t].sqrt(), (1 - schedule.alpha_bars[t]).sqrt()
         prediction = mixed if target == "noise" else signal * mixed - level * x_0
         x_t = signal * x_0 + level * mixed
-        return impl.ddim_step(
-            *(schedule, x_t, t, t_next, prediction), target=target, noise=noise, **options
-        )
+        given = schedule, x_t, t, t_next, prediction
+        return stepped(impl.ddim_step(*given, target=target, noise=noise, **options))
 
     return step
 
@@ -100,6 +120,15 @@ def character(z, steps=None):
             if axis or steps is not None
         },
     }
+
+
+def repeated(z, steps, start):
+    """How much of what a step added is the noise that the walk started from, at most."""
+    if not steps or not z.isfinite().all():
+        return "no noise to look at"
+    z, start = z.double().reshape(steps, -1), start.double().flatten()
+    shares = z @ start / (z.norm(dim=1) * start.norm()).clamp(min=1e-9)
+    return near(shares.abs().max().item(), 9 / math.sqrt(len(start)))
 
 
 def draws(draw):
@@ -192,16 +221,17 @@ def quiet(impl, loop, **options):
     """How a loop treats the model: gradients and modes, during and after."""
     seen, schedule = {}, scheduled(impl, 0.3, 0.4, 0.6)
     for training in (True, False):
-        model, inference = toy_model().train(training), []
-        model.register_forward_pre_hook(
+        inside, inference = toy_model(), []
+        model = Wrapped(inside).train(training)  # modes concern what is inside, too
+        inside.register_forward_pre_hook(
             lambda *_, kept=inference: kept.append(torch.is_inference_mode_enabled())
         )
-        out = getattr(impl, loop)(model, schedule, SHAPE, **options)
+        out = drawn(impl, loop)(model, schedule, SHAPE, **options)
         mode = "training" if training else "eval"
         seen[f"a model in {mode} mode"] = {
-            "gradients while drawing": any(call["gradients"] for call in model.seen),
-            "training mode while drawing": any(call["training"] for call in model.seen),
-            "training mode afterwards": model.training,
+            "gradients while drawing": any(call["gradients"] for call in inside.seen),
+            "training mode while drawing": any(call["training"] for call in inside.seen),
+            "training mode afterwards": [model.training, inside.training],
             "inference mode": any(inference),
             "the result has a graph": out.requires_grad,
             "gradients are on afterwards": torch.is_grad_enabled(),
@@ -209,10 +239,21 @@ def quiet(impl, loop, **options):
     return seen
 
 
+class Wrapped(nn.Module):
+    """A model inside another."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model, self.num_classes = model, model.num_classes
+
+    def forward(self, x, t, y=None):
+        return self.model(x, t, y)
+
+
 def starting(impl, loop, **options):
     """Where a loop starts: from the noise that it is given, else from its own."""
     model, given = toy_model(), normal(*SHAPE, seed=1)
-    schedule, draw = scheduled(impl, 0.8), getattr(impl, loop)
+    schedule, draw = scheduled(impl, 0.8), drawn(impl, loop)
     draw(model, schedule, SHAPE, noise=given, **options)
     crowd = toy_model()
     draw(crowd, schedule, CROWD, **options)
@@ -239,7 +280,7 @@ def reported(impl, loop, **options):
     def callback(i, t, x_t, x_0):
         told.append((int(i), int(t), x_t.clone(), x_0.clone()))
 
-    out = getattr(impl, loop)(
+    out = drawn(impl, loop)(
         *(model, schedule, SHAPE), noise=normal(*SHAPE, seed=1), callback=callback, **options
     )
     steps = walk_of(model, len(out))
@@ -248,15 +289,16 @@ def reported(impl, loop, **options):
     return {
         "i": [i for i, _, _, _ in told],
         "t": [t for _, t, _, _ in told],
-        # One answer for all steps: which numbers are drawn on the way is free.
-        "x_t is the new one": [
-            torch.equal(x, y) for (_, _, x, _), y in zip(told, new, strict=False)
-        ],
-        "x_0 is the predicted picture": [
-            x.shape == y.shape and rms(x - y) < 1e-3
-            for (_, _, _, x), y in zip(told, right, strict=False)
-        ],
+        # Yes or no for each step: which numbers are drawn on the way is free.
+        "x_t is the new one": alike([x for _, _, x, _ in told], new),
+        "x_0 is the predicted picture": alike([x_0 for *_, x_0 in told], right),
     }
+
+
+def alike(ones, others):
+    """For each pair of pictures, whether they are the same."""
+    pairs = zip(ones, others, strict=False)
+    return [x.shape == y.shape and rms(x - y) < 1e-3 for x, y in pairs]
 
 
 def outcomes(impl, loop, schedule, **options):
@@ -264,7 +306,7 @@ def outcomes(impl, loop, schedule, **options):
 
     def draw(y=None, **more):
         noise = normal(*SHAPE, seed=1)
-        return getattr(impl, loop)(toy_model(), schedule, SHAPE, y, noise=noise, **options, **more)
+        return drawn(impl, loop)(toy_model(), schedule, SHAPE, y, noise=noise, **options, **more)
 
     return {
         "labels": draw(some_labels()),
@@ -527,10 +569,10 @@ def guided_step(impl):
     ),
 )
 def own_noise(impl):
-    schedule, x_t = short_schedule(impl), normal(*CROWD)
+    model, schedule, x_t = toy_model(), short_schedule(impl), normal(*CROWD)
 
     def step(t, **options):
-        return impl.p_sample(toy_model(), schedule, x_t, t, **options)[0]
+        return stepped(impl.p_sample(model, schedule, x_t, t, **options))[0]
 
     sigma = step(6, noise=noted(zeros(*CROWD) + 1, "torch.ones(8, 3, 12, 14)"))
     sigma = (sigma - step(6, noise=zeros(*CROWD))).mean()
@@ -579,7 +621,7 @@ def asked_properly(impl):
 )
 def every_timestep(impl):
     model = toy_model()
-    out = impl.p_sample_loop(model, short_schedule(impl), SHAPE)
+    out = drawn(impl, "p_sample_loop")(model, short_schedule(impl), SHAPE)
     return {"timesteps": visited(model), "shape": list(out.shape), "dtype": str(out.dtype)}
 
 
@@ -594,10 +636,14 @@ def every_timestep(impl):
     ),
 )
 def steps_down(impl):
-    model, schedule = toy_model(), short_schedule(impl)
-    out = impl.p_sample_loop(model, schedule, CROWD, noise=normal(*CROWD))
+    model, schedule, start = toy_model(), short_schedule(impl), normal(*CROWD)
+    out = drawn(impl, "p_sample_loop")(model, schedule, CROWD, noise=start)
     noise, steps, last = ancestral_noise(schedule, model, out)
-    return {"added in each step": character(noise, steps or None), "in the last": near(last, 1e-3)}
+    return {
+        "added in each step": character(noise, steps or None),
+        "added in the last": near(last, 1e-3),
+        "share of the start in what is added": repeated(noise, steps, start),
+    }
 
 
 @experiment(
@@ -612,7 +658,7 @@ def steps_down(impl):
 def options_reach_the_steps(impl):
     model, schedule = toy_model(), short_schedule(impl)
     y = noted(torch.arange(8) % NULL, f"torch.arange(8) % {NULL}")
-    out = impl.p_sample_loop(
+    out = drawn(impl, "p_sample_loop")(
         *(model, schedule, CROWD, y),
         **dict(guidance_scale=0.5, target="v", variance="beta", noise=normal(*CROWD)),
     )
@@ -622,7 +668,7 @@ def options_reach_the_steps(impl):
     return {
         "one step": outcomes(impl, "p_sample_loop", scheduled(impl, 0.8)),
         "added in each step": character(noise, steps or None),
-        "in the last": near(last, 1e-3),
+        "added in the last": near(last, 1e-3),
     }
 
 
@@ -665,7 +711,9 @@ def noise_of_the_walk(impl):
     model, schedule, given = toy_model(), scheduled(impl, 0.3, 0.4, 0.6), normal(*SHAPE, seed=1)
 
     def draw(generator):
-        return impl.p_sample_loop(model, schedule, SHAPE, noise=given, generator=generator)
+        return drawn(impl, "p_sample_loop")(
+            model, schedule, SHAPE, noise=given, generator=generator
+        )
 
     return draws(draw)
 
@@ -700,7 +748,7 @@ def evenly_spaced(impl):
     # None of these has an exact half to be rounded, up or down or to the even number.
     pairs = ((10, 3), (12, 5), (12, 12), (12, 11), (12, 1), (1000, 50), (1000, 30), (1000, 999))
     return {
-        f"T = {T}, steps = {steps}": torch.tensor([int(t) for t in impl.ddim_timesteps(T, steps)])
+        f"T = {T}, steps = {steps}": torch.tensor([index(t) for t in impl.ddim_timesteps(T, steps)])
         for T, steps in pairs
     }
 
@@ -831,7 +879,7 @@ def own_noise_of_ddim(impl):
     schedule, x_t, prediction = short_schedule(impl), normal(*CROWD), normal(*CROWD, seed=1)
 
     def step(**options):
-        return impl.ddim_step(schedule, x_t, 8, 4, prediction, eta=1.0, **options)[0]
+        return stepped(impl.ddim_step(schedule, x_t, 8, 4, prediction, eta=1.0, **options))[0]
 
     sigma = step(noise=noted(zeros(*CROWD) + 1, "torch.ones(8, 3, 12, 14)"))
     sigma = (sigma - step(noise=zeros(*CROWD))).mean()
@@ -880,7 +928,9 @@ def deterministic_walk(impl):
     found, schedule, noise = {}, short_schedule(impl), normal(*SHAPE, seed=1)
     for steps in (5, 12, 1):
         model = toy_model()
-        out = impl.ddim_sample_loop(model, schedule, SHAPE, None, steps=steps, noise=noise)
+        out = drawn(impl, "ddim_sample_loop")(
+            model, schedule, SHAPE, None, steps=steps, noise=noise
+        )
         found |= {f"{steps} steps, t": visited(model), f"{steps} steps, picture": out}
     return found
 
@@ -908,20 +958,21 @@ def options_reach_ddim(impl):
     ),
 )
 def noisy_walk(impl):
-    model, schedule = toy_model(), short_schedule(impl)
-    out = impl.ddim_sample_loop(model, schedule, CROWD, steps=7, eta=0.8, noise=normal(*CROWD))
+    model, schedule, start = toy_model(), short_schedule(impl), normal(*CROWD)
+    out = drawn(impl, "ddim_sample_loop")(model, schedule, CROWD, steps=7, eta=0.8, noise=start)
     noise, steps, last = implicit_noise(schedule, model, out, 0.8)
 
     few, given = scheduled(impl, 0.3, 0.4, 0.6), normal(*SHAPE, seed=1)
 
     def draw(generator):
-        return impl.ddim_sample_loop(
+        return drawn(impl, "ddim_sample_loop")(
             *(model, few, SHAPE), steps=3, eta=1.0, noise=given, generator=generator
         )
 
     return {
         "added in each step": character(noise, steps or None),
-        "in the last": near(last, 1e-3),
+        "added in the last": near(last, 1e-3),
+        "share of the start in what is added": repeated(noise, steps, start),
         "sources": draws(draw),
     }
 
@@ -987,7 +1038,9 @@ def second_order(impl):
         for n in (16, 32):
             schedule = uneven(impl, n, jump)
             model, start = Gaussian(schedule), images(1, 1, 2, 4, seed=3)
-            impl.dpm_solver_2m(model, schedule, start.shape, steps=n, clip=False, noise=start)
+            drawn(impl, "dpm_solver_2m")(
+                model, schedule, start.shape, steps=n, clip=False, noise=start
+            )
             errors = model.errors()
             sizes.append(min(errors.abs().max().item(), 1e3) + 1e-9)
             ends.append(n * errors[-1].item())
@@ -1603,6 +1656,22 @@ misconception(
     ),
 )
 misconception(
+    "7.3",
+    "the ancestral loop returns every x_t of the walk, not the last one",
+    edit=(
+        (
+            "x_t = _start(model, shape, noise, generator, device)",
+            "x_t = _start(model, shape, noise, generator, device)\n    kept = [x_t]",
+        ),
+        (
+            "x_t, x_0 = p_sample(model, schedule, x_t, t, y, *options, generator=generator)",
+            """x_t, x_0 = p_sample(model, schedule, x_t, t, y, *options, generator=generator)
+            kept.append(x_t)""",
+        ),
+        ("    return x_t\n\n\ndef ddim_timesteps", "    return kept\n\n\ndef ddim_timesteps"),
+    ),
+)
+misconception(
     "7.3", "no loop puts the model into eval mode", edit=("    model.eval()\n    try", "    try")
 )
 misconception(
@@ -1785,10 +1854,48 @@ misconception(
 )
 misconception(
     "7.5",
-    "alpha_bar and alpha_bar_next are exchanged",
+    "alpha_bar and alpha_bar_next are exchanged: sigma becomes the root of a negative number",
     edit=(
         "now, after = _alpha_bar(schedule, t), _alpha_bar(schedule, t_next)",
         "after, now = _alpha_bar(schedule, t), _alpha_bar(schedule, t_next)",
+    ),
+)
+misconception(
+    "7.5",
+    "alpha_bar and alpha_bar_next are exchanged: sigma is no number then",
+    edit=(
+        (
+            "now, after = _alpha_bar(schedule, t), _alpha_bar(schedule, t_next)",
+            "after, now = _alpha_bar(schedule, t), _alpha_bar(schedule, t_next)",
+        ),
+        (
+            "sigma = eta * math.sqrt((1 - after) / (1 - now) * (1 - now / after))",
+            """sigma = (1 - after) / (1 - now) * (1 - now / after)
+    sigma = eta * torch.tensor(sigma).sqrt().item()""",
+        ),
+        (
+            "direction = math.sqrt(max(0.0, 1 - after - sigma**2))",
+            "direction = math.sqrt(1 - after - sigma**2)",
+        ),
+    ),
+)
+misconception(
+    "7.5",
+    "at the end alpha_bar is taken from row −1, the last of the table, not as 1: sigma is no number then",
+    edit=(
+        (
+            "now, after = _alpha_bar(schedule, t), _alpha_bar(schedule, t_next)",
+            "now, after = _alpha_bar(schedule, t), float(schedule.alpha_bars[t_next])",
+        ),
+        (
+            "sigma = eta * math.sqrt((1 - after) / (1 - now) * (1 - now / after))",
+            """sigma = (1 - after) / (1 - now) * (1 - now / after)
+    sigma = eta * torch.tensor(sigma).sqrt().item()""",
+        ),
+        (
+            "direction = math.sqrt(max(0.0, 1 - after - sigma**2))",
+            "direction = math.sqrt(1 - after - sigma**2)",
+        ),
     ),
 )
 misconception(

@@ -81,9 +81,9 @@ MISTAKES = {
     "spaced from T − 1 to 0, both included: the walk has to end at −1, below its last timestep": [
         (
             "torch.linspace(timesteps, 0, steps + 1, dtype=torch.float64)",
-            "torch.linspace(timesteps - 1, 0, steps, dtype=torch.float64) + 1",
+            "torch.linspace(timesteps - 1, 0, steps, dtype=torch.float64)",
         ),
-        ("spaced[:-1].round()", "spaced.round()"),
+        ("(spaced[:-1].round() - 1)", "spaced.round()"),
     ],
     "at the end alpha_bar is taken from row −1, the last of the table; it is 1": [
         ("    if t_next == -1:\n" + LAST, ""),

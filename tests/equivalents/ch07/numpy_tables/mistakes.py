@@ -88,7 +88,7 @@ MISTAKES = {
     "in sigma one factor is missing: √(1 − alpha_bar / alpha_bar_next)": [
         (" * np.sqrt(1 - a / b)", "")
     ],
-    "alpha_bar and alpha_bar_next are exchanged": [
+    "alpha_bar and alpha_bar_next are exchanged: sigma is no number then": [
         ("a, b = bars[t], bars[t_next]", "b, a = bars[t], bars[t_next]")
     ],
     "x_0 is multiplied by alpha_bar_next, not by its root": [

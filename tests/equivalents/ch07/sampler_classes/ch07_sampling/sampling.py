@@ -1,6 +1,73 @@
-"""Thin functions over classes in a helper file; one model call of twice the batch."""
+"""A class for each sampler, what they share in a helper file; one model call of twice the batch."""
 
-from .walks import Ancestral, Guide, Implicit, Solver
+import torch
+
+from .walks import Walk
+
+
+class Guide:
+    """A model with its labels; both predictions come from one call of twice the batch."""
+
+    def __init__(self, model, y, scale):
+        self.model, self.y, self.scale = model, y, scale
+
+    def __call__(self, x, t):
+        if self.y is None:
+            return self.model(x, t, None)
+        null = torch.full_like(self.y, self.model.num_classes)
+        twice = self.model(torch.cat((x, x)), torch.cat((t, t)), torch.cat((self.y, null)))
+        c, u = twice.chunk(2)
+        return u + self.scale * (c - u)
+
+
+class Ancestral(Walk):
+    variance = "posterior"
+
+    def step(self, x, t, t_next, noise=None):
+        x_0 = self.picture(x, t)
+        now, before = self.alpha_bar(t), self.alpha_bar(t - 1)
+        alpha = now / before
+        tilde = (1 - alpha) * (1 - before) / (1 - now)
+        mean = torch.sqrt(before) * (1 - alpha) / (1 - now) * x_0
+        mean = mean + torch.sqrt(alpha) * (1 - before) / (1 - now) * x
+        if t == 0:
+            return mean, x_0
+        sigma = torch.sqrt(tilde if self.variance == "posterior" else 1 - alpha)
+        return mean + sigma * self.draw(x, noise), x_0
+
+
+class Implicit(Walk):
+    eta = 0.0
+
+    def step(self, x, t, t_next, noise=None, prediction=None):
+        x_0 = self.picture(x, t, prediction)
+        now, then = self.alpha_bar(t), self.alpha_bar(t_next)
+        eps = (x - now.sqrt() * x_0) / (1 - now).sqrt()
+        sigma = self.eta * ((1 - then) / (1 - now)).sqrt() * (1 - now / then).sqrt()
+        mean = then.sqrt() * x_0 + (1 - then - sigma**2).clamp(min=0).sqrt() * eps
+        if self.eta == 0 or t_next < 0:
+            return mean, x_0
+        return mean + sigma * self.draw(x, noise), x_0
+
+
+class Solver(Walk):
+    last = None
+
+    def step(self, x, t, t_next):
+        x_0 = self.picture(x, t)
+        if t_next < 0:
+            return x_0, x_0
+        now, then = self.alpha_bar(t).double(), self.alpha_bar(t_next).double()
+        lam, lam_next = torch.logit(now) / 2, torch.logit(then) / 2
+        d = x_0
+        if self.last is not None:
+            lam_before, x_0_before = self.last
+            r = (lam - lam_before) / (lam_next - lam)
+            d = (1 + 1 / (2 * r)).float() * x_0 - (1 / (2 * r)).float() * x_0_before
+        self.last = lam, x_0
+        ratio = ((1 - then) / (1 - now)).sqrt().float()
+        weight = (then.sqrt() * -torch.expm1(lam - lam_next)).float()
+        return ratio * x + weight * d, x_0
 
 
 def guided_prediction(model, x_t, t, y, guidance_scale=1.0):
