@@ -35,9 +35,10 @@ def draw(module, out: Path) -> str:
         try:
             rows.append(part(module, painter))
         except NotImplementedError as error:
-            missing.append(str(error))
+            if part is not solver:  # that is optional
+                missing.append(str(error))
     if not rows:
-        raise NotImplementedError(missing[0])
+        raise NotImplementedError(min(missing))
     pictures = [
         grid(
             torch.nan_to_num(x).clamp(-1, 1),
@@ -50,7 +51,7 @@ def draw(module, out: Path) -> str:
     ]
     save_picture(stack(pictures, [title for title, *_ in rows]), out)
     told = " ".join(sentence for *_, sentence in rows if sentence)
-    return f"{told} Still to be written: {', '.join(missing)}." if missing else told
+    return f"{told} Still to be written: {', '.join(sorted(missing))}." if missing else told
 
 
 def walk(module, painter: Painter) -> tuple:
