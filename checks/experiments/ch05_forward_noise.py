@@ -27,12 +27,13 @@ def short(impl):
 
 
 def short_elsewhere(impl):
-    """The same on another device."""
+    """The same on another device; None where its `to` does not take it there."""
     schedule = short(impl)
     moved = schedule.to(DEVICE)
-    moved = schedule if moved is None else moved
+    if moved is None:
+        return None
     put_right(moved, lambda table: table.to(DEVICE))
-    return moved
+    return moved if is_table(brought_back(moved.alpha_bars)) else None
 
 
 def put_right(schedule, placed):
@@ -393,13 +394,25 @@ def draws_normal_noise(impl):
 def stays_on_the_device(impl):
     with elsewhere():
         schedule = short_elsewhere(impl)
+        if schedule is None:
+            return {"a schedule": "not on the device of the images: see 5.3"}
         x_0, noise = normal(4, 3, 5, 6).to(DEVICE), normal(4, 3, 5, 6, seed=1).to(DEVICE)
         t = timesteps(0, 11, 2, 1).to(DEVICE)
-        drawn = {
-            "with the noise that is given": impl.q_sample(schedule, x_0, t, noise),
-            "with noise of its own": impl.q_sample(schedule, x_0, t),
+        return {
+            "x_t": place_of(lambda: impl.q_sample(schedule, x_0, t, noise)),
+            "x_t with noise of its own": place_of(lambda: impl.q_sample(schedule, x_0, t)),
         }
-        return {name: is_table(brought_back(x_t)) for name, x_t in drawn.items()}
+
+
+def place_of(call):
+    """Where the result of a call is, in words."""
+    try:
+        result = call()
+    except RuntimeError as error:
+        if "same device" not in str(error):
+            raise
+        return "an error, because tensors of two devices meet"
+    return "on the device of the images" if is_table(brought_back(result)) else "elsewhere"
 
 
 @experiment(
