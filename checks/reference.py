@@ -94,7 +94,8 @@ class Reference:
                 )
             try:
                 answer = self._worker.ask(request, lambda: PATIENCE)
-                if "error" in answer and not request["mistakes"] and not request.get("double"):
+                bent = request["mistakes"] or request.get("double") or request.get("shift_t")
+                if "error" in answer and not bent:
                     raise Problem(_broken(answer["error"], request["name"]))
                 return answer
             except (TimedOut, channel.Ended, channel.Garbled):
