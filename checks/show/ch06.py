@@ -1,6 +1,7 @@
 """Chapter 6: how hard each timestep is, by the learner's loss, and how often it comes up."""
 
 import importlib
+from itertools import pairwise
 from pathlib import Path
 
 import matplotlib
@@ -50,7 +51,7 @@ def draw(module, out: Path) -> str:
     drawn = unless_unwritten(
         lambda: module.sample_timesteps(DRAWS, schedule.timesteps).double().cpu()
     )
-    middles = torch.tensor([(a + b) // 2 for a, b in zip(edges, edges[1:], strict=False)])
+    middles = torch.tensor([(a + b) // 2 for a, b in pairwise(edges)])
     weight = unless_unwritten(lambda: module.min_snr_weight(schedule, middles, "v", GAMMA))
     picture(losses, drawn, weight, middles, edges, out)
     low, high = min(losses[TRAINED]), max(losses[TRAINED])
@@ -58,7 +59,8 @@ def draw(module, out: Path) -> str:
     return (
         f"Your loss of the shipped model lies between {low:.3f} and {high:.3f}, by timestep; hardest is "
         f"t = {where[0]}…{where[1]}. A model that always answers 0 has {mean(losses[LAZY]):.2f} on average, "
-        f"the shipped one {mean(losses[TRAINED]):.3f}. One number for all timesteps hides which of them improved."
+        f"the shipped one {mean(losses[TRAINED]):.3f}: one number for all timesteps does not say which of "
+        "them are hard."
     )
 
 
@@ -81,7 +83,7 @@ def by_bucket(p_losses, model, schedule, painter: Painter, edges: list[int]) -> 
     x_0 = data.images.float() / 127.5 - 1
     noise = torch.randn(x_0.shape, generator=torch.Generator().manual_seed(SEED))
     target, found = painter.config.diffusion.target, []
-    for first, end in zip(edges, edges[1:], strict=False):
+    for first, end in pairwise(edges):
         t = torch.arange(PICTURES) * (end - first) // PICTURES + first  # evenly over the bucket
         with torch.no_grad():
             loss = p_losses(model, schedule, x_0, t, data.labels, noise, target)
