@@ -55,7 +55,10 @@ MISTAKES = {
     "the model is asked for new noise, which nobody could know: it is the one that was mixed in": [
         ('"noise": noise, "v"', '"noise": torch.randn_like(x_0), "v"')
     ],
-    "the sum over the images: the mean over all elements is wanted": [(" / each.numel()", "")],
+    "the sum over everything: the mean is wanted": [
+        (" / each.numel()", ""),
+        ("return values.mean(dim", "return values.sum(dim"),
+    ],
     "the losses of the images come back one by one: their mean is wanted": [
         ('torch.einsum("b->", each) / each.numel()', "each")
     ],

@@ -39,8 +39,11 @@ MISTAKES = {
     "a plus between the two: x_0 is subtracted": [
         ("* grain - (1 - share)", "* grain + (1 - share)")
     ],
-    "alpha_bar and 1 − alpha_bar without their roots": [
-        ("share**0.5 * grain - (1 - share) ** 0.5 * image", "share * grain - (1 - share) * image")
+    "alpha_bar without its root": [
+        (
+            "share**0.5 * grain - (1 - share) ** 0.5 * image",
+            "share * grain - (1 - share) ** 0.5 * image",
+        )
     ],
     "the model is asked for x_0: it predicts the noise": [
         ('wanted = grain if target == "noise"', 'wanted = x_0[one] if target == "noise"')
