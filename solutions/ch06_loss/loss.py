@@ -1,6 +1,11 @@
 """Chapter 6 · The loss: mix in noise, ask the model for it, compare.
 
 L_simple = E_{t, x_0, noise} ‖noise − model(x_t, t, y)‖²            (Ho et al. 2020, equation 14)
+
+x_0, y ──► sample_timesteps, drop_labels, noise ──► q_sample ──► model(x_t, t, y) ──► loss
+
+B is the batch size, T the number of timesteps. Everything random comes from torch: from `generator`
+where one is given, else from torch's global generator. Nothing sets a seed.
 """
 
 import torch
@@ -13,81 +18,107 @@ from ..ch05_forward_noise.diffusion import TARGETS, NoiseSchedule, per_image, q_
 def sample_timesteps(
     batch_size: int, timesteps: int, device="cpu", generator: Generator | None = None
 ) -> Tensor:
-    """(B,) int64: for each image its own t, uniform over 0…T−1."""
+    """Draw a timestep for each image of a batch.
+
+    Each is uniform over 0…T−1, both ends included, and independent of the others: not sorted, not in
+    pairs, and the same t may come several times.
+
+    Args:
+        batch_size: B.
+        timesteps: T, at least 1.
+        device: of the result.
+        generator: on that device; torch's own when None.
+
+    Returns:
+        (B,) int64.
+    """
+    # TODO(6.1): B whole numbers from 0 to T − 1, on the device. One line.
+    ### BEGIN SOLUTION
     return torch.randint(0, timesteps, (batch_size,), device=device, generator=generator)
+    ### END SOLUTION
 
 
 def drop_labels(y: Tensor, p: float, null_label: int, generator: Generator | None = None) -> Tensor:
-    """Replace each label by the null label, independently, with probability p.
+    """Replace each label by the null label, independently of the others, with probability p.
 
     What remains unlabelled teaches the model the unconditional distribution that classifier-free
     guidance needs (Ho & Salimans 2022, algorithm 1).
 
     Args:
-        y: (B,) int64.
-        p: probability, 0 (none) … 1 (all).
+        y: (B,) int64; it stays as it is.
+        p: probability of being dropped, 0 (none at all) … 1 (all of them).
         null_label: the index of the null class, `num_classes`.
+        generator: on the device of y; torch's own when None.
 
     Returns:
-        (B,) int64, a new tensor.
+        (B,) int64 on the device of y: y[b] or null_label at each b.
+
+    Raises:
+        ValueError: when p lies outside 0…1.
     """
+    # TODO(6.2): refuse a p that is no probability; a coin for each label; a new tensor of what is left.
+    ### BEGIN SOLUTION
     if not 0 <= p <= 1:
         raise ValueError(f"p must be a probability between 0 and 1, got {p}")
     # rand is in [0, 1): `< p` drops none at p = 0 and all at p = 1.
     drop = torch.rand(y.shape, device=y.device, generator=generator) < p
     return torch.where(drop, null_label, y)
+    ### END SOLUTION
 
 
 def v_target(schedule: NoiseSchedule, x_0: Tensor, t: Tensor, noise: Tensor) -> Tensor:
-    """v = √alpha_bar_t · noise − √(1 − alpha_bar_t) · x_0, (B, C, H, W) (Salimans & Ho 2022, section 4)."""
-    # x_t is x_0 turned towards noise by an angle; v is the same turn, a quarter of a circle further.
-    alpha_bar = per_image(schedule.alpha_bars, t)
+    """What a v-predicting model is asked for:  v = √alpha_bar_t · noise − √(1 − alpha_bar_t) · x_0.
+
+    x_t is x_0 turned towards the noise by an angle; v is the same turn, a quarter of a circle further.
+
+    Args:
+        schedule: the tables of chapter 5, here `schedule.alpha_bars`.
+        x_0: (B, C, H, W) in [−1, 1].
+        t: (B,) int64 in 0…T−1.
+        noise: (B, C, H, W), what is mixed into x_0.
+
+    Returns:
+        (B, C, H, W). Source: Salimans & Ho 2022, section 4.
+    """
+    # TODO(6.3): the formula; `per_image` gives each image its own alpha_bar. Two lines.
+    ### BEGIN SOLUTION
+    alpha_bar = per_image(schedule.alpha_bars, t)  # (B, 1, 1, 1)
     return alpha_bar.sqrt() * noise - (1 - alpha_bar).sqrt() * x_0
+    ### END SOLUTION
 
 
 def min_snr_weight(
     schedule: NoiseSchedule, t: Tensor, target: str = "noise", gamma: float = 5.0
 ) -> Tensor:
-    """★ A weight for each image that keeps easy timesteps from dominating (Hang et al. 2023, equation 10).
+    """★ A weight for each image that keeps easy timesteps from dominating.
 
-    With SNR = alpha_bar_t / (1 − alpha_bar_t):
+    With SNR = alpha_bar_t / (1 − alpha_bar_t), the ratio of the variances of picture and noise in x_t:
 
         target "noise":  min(SNR, gamma) / SNR
         target "v":      min(SNR, gamma) / (SNR + 1)
 
+    Args:
+        schedule: the tables.
+        t: (B,) int64 in 0…T−1.
+        target: what the model predicts, "noise" or "v".
+        gamma: where SNR is cut off, above 0.
+
     Returns:
-        (B,) float32.
+        (B,) float32 on the device of t. Source: Hang et al. 2023, section 3.4.
+
+    Raises:
+        ValueError: on any other target.
     """
-    alpha_bar = schedule.alpha_bars.to(t.device)[t]
+    # TODO(6.6) ★, first of two: SNR at each t, cut off at gamma, over what belongs to the target.
+    ### BEGIN SOLUTION
+    alpha_bar = schedule.alpha_bars.to(t.device)[t]  # (B,)
     snr = alpha_bar / (1 - alpha_bar)
     if target == "noise":
         return snr.clamp(max=gamma) / snr
     if target == "v":
         return snr.clamp(max=gamma) / (snr + 1)
     raise ValueError(f"target must be one of {TARGETS}, got {target!r}")
-
-
-def losses_per_image(
-    model: nn.Module,
-    schedule: NoiseSchedule,
-    x_0: Tensor,
-    t: Tensor,
-    y: Tensor | None,
-    noise: Tensor | None = None,
-    target: str = "noise",
-) -> Tensor:
-    """(B,): the squared error of each image, averaged over its own elements; see `p_losses`."""
-    if noise is None:
-        noise = torch.randn_like(x_0)
-    if target == "noise":
-        wanted = noise
-    elif target == "v":
-        wanted = v_target(schedule, x_0, t, noise)
-    else:
-        raise ValueError(f"target must be one of {TARGETS}, got {target!r}")
-    prediction = model(q_sample(schedule, x_0, t, noise), t, y)
-    # In float32, whatever the network computes in: squares of small errors vanish in 16 bits.
-    return F.mse_loss(prediction.float(), wanted, reduction="none").mean(dim=(1, 2, 3))
+    ### END SOLUTION
 
 
 def p_losses(
@@ -100,24 +131,48 @@ def p_losses(
     target: str = "noise",
     min_snr_gamma: float | None = None,
 ) -> Tensor:
-    """The loss of one batch: the mean over all elements of (prediction − target)².
+    """The loss of one batch at given timesteps: the mean over all elements of (prediction − target)².
+
+    The prediction is model(x_t, t, y): the noisy x_t of `q_sample`, t and y as they were given. The noise
+    in x_t and the noise in the target are the same. The model's mode and weights stay as they are.
 
     Args:
-        model: called as model(x_t, t, y).
+        model: called as model(x_t, t, y), once for each image.
         schedule: the tables.
         x_0: (B, C, H, W) in [−1, 1].
-        t: (B,) int64.
-        y: (B,) int64 labels, or None for the null class.
+        t: (B,) int64 in 0…T−1.
+        y: (B,) int64 labels, or None (handed on as None: every image has the null class).
         noise: (B, C, H, W) standard normal; drawn when None.
-        target: "noise" (Ho et al. 2020, equation 14) or "v" (Salimans & Ho 2022).
+        target: "noise" (Ho et al. 2020, equation 14) or "v" (`v_target`).
         min_snr_gamma: ★ when given, `min_snr_weight` weighs each image before the mean.
 
     Returns:
-        A scalar with its graph.
+        A scalar, (), float32, with its graph back to the model's weights.
+
+    Raises:
+        ValueError: on any other target.
     """
-    losses = losses_per_image(model, schedule, x_0, t, y, noise, target)  # (B,)
+    # TODO(6.4): the noise, unless it is given; what the model is asked for; x_t, and the prediction;
+    # then `losses`, (B,): the mean of the squared errors of each image.
+    ### BEGIN SOLUTION
+    if noise is None:
+        noise = torch.randn_like(x_0)
+    if target == "noise":
+        wanted = noise
+    elif target == "v":
+        wanted = v_target(schedule, x_0, t, noise)
+    else:
+        raise ValueError(f"target must be one of {TARGETS}, got {target!r}")
+    prediction = model(q_sample(schedule, x_0, t, noise), t, y)
+    # In float32, whatever the network computes in: squares of small errors vanish in 16 bits.
+    errors = F.mse_loss(prediction.float(), wanted, reduction="none")  # (B, C, H, W)
+    losses = errors.mean(dim=(1, 2, 3))  # (B,)
+    ### END SOLUTION
     if min_snr_gamma is not None:
+        # TODO(6.6) ★, second: each image's loss gets its weight.
+        ### BEGIN SOLUTION
         losses = losses * min_snr_weight(schedule, t, target, min_snr_gamma)
+        ### END SOLUTION
     return losses.mean()
 
 
@@ -132,22 +187,30 @@ def training_step(
     min_snr_gamma: float | None = None,
     generator: Generator | None = None,
 ) -> Tensor:
-    """One batch from pictures to loss: draw t and noise, drop labels, `p_losses`.
+    """One batch from pictures to loss: draw timesteps, labels to drop and noise, then `p_losses`.
 
-    No backward, no optimiser step, no change of mode: that is the training loop's. The labels that
-    the model sees are the dropped ones.
+    Each image gets a timestep and noise of its own, anew in every call. The labels that the model sees
+    are the dropped ones. No backward, no optimiser step, no change of mode, of weights or of their
+    gradients: all that is the training loop's.
 
     Args:
+        model: called as model(x_t, t, y).
+        schedule: the tables.
         x_0: (B, C, H, W) in [−1, 1].
         y: (B,) int64 in 0…num_classes−1.
         null_label: the index of the null class, `num_classes`.
-        label_dropout: probability of the null label.
-        generator: for every random draw, on the device of x_0; torch's own when None.
+        label_dropout: probability of the null label, for each image.
+        target, min_snr_gamma: as in `p_losses`.
+        generator: for every random draw, on the device of x_0; torch's own when None. The order of the
+            draws is free.
 
     Returns:
-        A scalar with its graph.
+        A scalar, (), float32, with its graph. Whatever is drawn is made on the device of x_0.
     """
+    # TODO(6.5): timesteps, labels and noise, all of them from the generator; then the loss. Four lines.
+    ### BEGIN SOLUTION
     t = sample_timesteps(len(x_0), schedule.timesteps, x_0.device, generator)
     y = drop_labels(y, label_dropout, null_label, generator)
-    noise = torch.randn(x_0.shape, device=x_0.device, dtype=x_0.dtype, generator=generator)
+    noise = torch.randn(x_0.shape, device=x_0.device, generator=generator)
     return p_losses(model, schedule, x_0, t, y, noise, target, min_snr_gamma)
+    ### END SOLUTION

@@ -1,0 +1,1555 @@
+"""Chapter 6: what a training step draws, what the model gets to see, and what it is asked for.
+
+Which numbers are drawn, and in which order, is the learner's own. So draws are observed by what holds for
+all of them, and a step by what the model saw: the noise in x_t follows from x_t, t and x_0, and what the
+loss should be follows from that. Losses that chance decides are reported by the formula that they
+fit, which is the same for every draw.
+"""
+
+from contextlib import contextmanager
+
+from checks import experiment, misconception
+from checks.lab import *
+
+CLASSES = 5
+NULL = 9  # neither the number of the toy model's classes nor the 10 of the course's data sets
+
+
+def batch(*shape):
+    """x_0, t, y and noise: labels and timesteps out of order and repeated, both ends of t among them."""
+    count = shape[0]
+    t = timesteps(*((0, 11, 1, 7, 2, 10, 5, 0) * count)[:count])
+    y = labels(*((3, 0, 4, 1, 3, 2, 0) * count)[:count])
+    return images(*shape), t, y, normal(*shape, seed=1)
+
+
+def listened_to(model):
+    """A list that takes up what a model answers from now on, with its graph."""
+    answers = []
+
+    def keep(_module, _given, answer):
+        answers.append(answer)
+        return answer.clone()  # whatever is done to it in place, what is kept stays
+
+    model.register_forward_hook(keep)
+    return answers
+
+
+def heard(model):
+    """What a model got, image after image, in however many calls."""
+    if not model.seen:
+        raise ValueError("the model was never called")
+    return {key: torch.cat([call[key] for call in model.seen]) for key in ("x", "t", "y")}
+
+
+def pull(loss, answers):
+    """(prediction − target) of every element, by the gradient of the loss; None without a graph."""
+    tracked = isinstance(loss, torch.Tensor) and loss.requires_grad and answers
+    if not tracked or not all(answer.requires_grad for answer in answers):
+        return None
+    found = torch.autograd.grad(loss.sum(), answers, allow_unused=True, retain_graph=True)
+    if any(gradient is None for gradient in found):
+        return None
+    return torch.cat(found) * sum(g.numel() for g in found) / 2
+
+
+def asked(impl, count=7, **options):
+    """The loss of one batch, and which way it pulls the predictions."""
+    model, (x_0, t, y, noise) = toy_model(CLASSES), batch(count, 3, 4, 6)
+    answers = listened_to(model)
+    loss = impl.p_losses(model, short_schedule(impl), x_0, t, y, noise, **options)
+    return {"loss": loss, "prediction − target, by the gradient": pull(loss, answers)}
+
+
+def alpha_bar(schedule, t):
+    return schedule.alpha_bars[t.long()].reshape(-1, 1, 1, 1).to(torch.float32)
+
+
+def noise_in(x_t, x_0, ab):
+    return (x_t - ab.sqrt() * x_0) / (1 - ab).sqrt()
+
+
+def character(noise):
+    """What tells fresh standard normal numbers (256, 3, 2, 4) from others, with six sigma of margin."""
+    return {
+        "mean": near(noise.mean(), 0.11),
+        "spread": near(noise.std(), 0.08),
+        "share beyond 2": near((noise.abs() > 2).float().mean(), 0.023),
+        "what the images have in common": near(noise.mean(0).std(), 0.25),
+        "what the pixels of an image have in common": near(noise.mean((1, 2, 3)).std(), 0.08),
+        "what its channels have in common": near(noise.mean(1).std(), 0.08),
+    }
+
+
+def formula(loss, model, schedule, x_0, gamma=None):
+    """Which mean of squares a loss is, given what the model saw."""
+    saw = heard(model)
+    with torch.no_grad():
+        answer = model(saw["x"], saw["t"], saw["y"])
+    model.seen.pop()
+    ab = alpha_bar(schedule, saw["t"])
+    noise = noise_in(saw["x"], x_0, ab)
+    wanted = {
+        "noise": noise,
+        "v": ab.sqrt() * noise - (1 - ab).sqrt() * x_0,
+        "x_0": x_0,
+        "x_t": saw["x"],
+    }
+    squares = {name: (answer - target) ** 2 for name, target in wanted.items()}
+    means = {
+        f"the mean of (prediction − {name})²": square.mean() for name, square in squares.items()
+    }
+    if gamma is not None:
+        snr = ab / (1 - ab)
+        for name, under in (("noise", snr), ("v", snr + 1)):
+            weight = snr.clamp(max=gamma) / under
+            means[f"the same for {name}, weighted"] = (weight * squares[name]).mean()
+    return next((name for name, mean in means.items() if fits(loss, mean)), "none that is known")
+
+
+def fits(loss, value):
+    is_number = isinstance(loss, torch.Tensor) and loss.numel() == 1
+    return is_number and abs(loss.item() - value.item()) <= 1e-4 * abs(value.item())
+
+
+def equal(a, b):
+    return "the same" if a == b else "different"
+
+
+def agree(one, other):
+    return "the same" if torch.allclose(one, other, atol=1e-3) else "different"
+
+
+def meet(call, elsewhere):
+    """Whether the tensors that call() makes are on the device of its inputs, in words.
+
+    Args:
+        call: uses tensors that are there, and makes others.
+        elsewhere: while it lasts, tensors that are not told where to be are on another device.
+    """
+    try:
+        with elsewhere:
+            call()
+    except Exception as error:  # some others come from right programs that draw first and move then
+        apart = ("on the expected device", "all tensors to be on the same device")
+        if any(words in str(error) for words in apart):
+            return "no"
+    return "yes"
+
+
+@contextmanager
+def timesteps_elsewhere(impl):
+    """While it lasts, sample_timesteps draws on another device unless it is told where."""
+    names = getattr(impl.training_step._target, "__globals__", {})
+    own = names.get("sample_timesteps")
+
+    def drawn(batch_size, timesteps, device="meta", generator=None):
+        return own(batch_size, timesteps, device, generator)
+
+    try:
+        names |= {"sample_timesteps": drawn} if own else {}
+        yield
+    finally:
+        names |= {"sample_timesteps": own} if own else {}
+
+
+def where_chance_comes_from(draw):
+    """What decides draw(generator), in words."""
+    before = torch.get_rng_state()
+    first, second = (torch.Generator().manual_seed(5) for _ in range(2))
+    once, again, later = draw(first), draw(second), draw(first)
+    after = torch.get_rng_state()
+    torch.manual_seed(6)
+    unaided, more = draw(None), draw(None)
+    torch.manual_seed(6)
+    repeated = draw(None)
+    return {
+        "with generators of one seed": equal(once, again),
+        "called again with one of them": equal(once, later),
+        "torch's global random state meanwhile": equal(before.tolist(), after.tolist()),
+        "after the same torch.manual_seed": equal(unaided, repeated),
+        "called twice in a row": equal(unaided, more),
+    }
+
+
+def likeness(t):
+    """By distance in the batch, how alike the numbers of t (batches, B) are: from −1 to 1, 0 by chance."""
+    apart = (t - t.mean()) / t.std().clamp(min=1e-9)
+    return [(apart * apart.roll(k, 1)).mean().item() for k in range(1, t.shape[1] // 2 + 1)]
+
+
+@experiment(
+    "6.1",
+    "Whole numbers, one for each image, from 0 to T − 1",
+    points=1,
+    hint=(
+        "With T = 12 there are twelve timesteps: which is the first, and which the last?",
+        "torch.randint(low, high, …) never gives `high` itself; it gives int64, which is what is wanted.",
+        "torch.randint(0, timesteps, (batch_size,), …)",
+    ),
+)
+def whole_numbers(impl):
+    twelve, two = ([impl.sample_timesteps(70, T) for _ in range(5)] for T in (12, 2))
+    seen = {"type": str(twelve[0].dtype), "shape": list(twelve[0].shape)}
+    if all(len(t.unique()) == 1 for t in twelve):  # one timestep a batch: so it takes more of them
+        twelve += [impl.sample_timesteps(2, 12) for _ in range(150)]
+        two += [impl.sample_timesteps(2, 2) for _ in range(30)]
+    if not twelve[0].is_floating_point():
+        seen["those that occur, T = 12"] = torch.cat(twelve).unique()
+        seen["those that occur, T = 2"] = torch.cat(two).unique()
+    return seen
+
+
+@experiment(
+    "6.1",
+    "All of them are equally likely, and each image has one of its own",
+    points=2,
+    hint=(
+        "Is each timestep drawn without looking at the others? Print one batch.",
+        "Neither sorted, nor evenly spread, nor a permutation, nor t together with T − 1 − t: the same "
+        "timestep may come twice.",
+        "One torch.randint of the shape (batch_size,): not one number for all, which small batches would "
+        "then learn from one at a time.",
+    ),
+)
+def each_its_own(impl):
+    size = 200  # as many images as timesteps: each time about 63 % of these occur
+    drawn = torch.stack([impl.sample_timesteps(size, size) for _ in range(60)]).double()
+    distinct = [len(t.unique()) / size for t in drawn]
+    alone = max(distinct) * size > 1
+    alike = likeness(drawn) if alone else [1.0]
+    # The margins are six sigma of the difference of two such numbers, and more.
+    return {
+        "distinct in a batch": near(sum(distinct) / len(distinct), 0.03),
+        "how alike neighbours in the batch are": near(alike[0], 0.2),
+        "how alike the first and second half are": near(alike[-1], 0.2),
+        "something is alike at some distance": max(map(abs, alike)) > 0.25,
+        # Drawn by themselves, t and T − 1 − t are in a batch by chance only, and its mean goes up and down.
+        "how the means of batches differ": near(drawn.mean(1).std() / size, 0.016)
+        if alone
+        else None,
+        "quarters of 0…T−1 in which they lie": [
+            near(((drawn * 4 / size).floor() == k).double().mean(), 0.04) if alone else None
+            for k in range(4)
+        ],
+        "another batch": equal(drawn[0].tolist(), drawn[1].tolist()),
+    }
+
+
+@experiment(
+    "6.1",
+    "The generator decides, or else torch's own; the device is the one asked for",
+    points=1,
+    hint=(
+        "What makes an experiment repeatable: where do your random numbers come from? And where does the "
+        "result live?",
+        "Hand generator and device on. NumPy's and Python's random numbers know nothing of the generator, "
+        "and a seed set in the function makes every call the same.",
+        "torch.randint(…, device=device, generator=generator): None there means torch's global one.",
+    ),
+)
+def chance_and_device(impl):
+    def draw(generator):
+        return [impl.sample_timesteps(8, 1000, generator=generator).tolist() for _ in range(3)]
+
+    nowhere = raises(lambda: impl.sample_timesteps(4, 12, "a device that does not exist"))
+    return {
+        **where_chance_comes_from(draw),
+        "on a device that does not exist": "no error" if nowhere == "nothing" else "an error",
+    }
+
+
+def sorts(impl, p, copies, batches):
+    """Labels 0…8 and a few more, copied, and what came of them in many calls: y, (batches, B)."""
+    y = labels(*((3, 0, 8, 1, 5, 0, 2, 7, 4, 6, 3, 1) * copies))
+    return y, torch.stack([impl.drop_labels(y, p, NULL) for _ in range(batches)])
+
+
+@experiment(
+    "6.2",
+    "A label stays, or becomes the null label; none is dropped at p = 0, and all are at p = 1",
+    points=2,
+    hint=(
+        "What is written in the place of a dropped label: which number, and where does it come from?",
+        "p is the probability of being *dropped*. torch.rand lies in [0, 1): compare so that p = 0 "
+        "drops none and p = 1 drops all.",
+        "torch.where(torch.rand(y.shape, device=y.device, generator=generator) < p, null_label, y)",
+    ),
+)
+def stays_or_becomes_null(impl):
+    y, half = sorts(impl, 0.5, copies=1, batches=40)
+    return {
+        "p = 0": impl.drop_labels(y, 0.0, NULL),
+        "p = 1": impl.drop_labels(y, 1.0, NULL),
+        "p = 0.5, the lowest of 40 calls": half.amin(0),
+        "p = 0.5, the highest of 40 calls": half.amax(0),
+        "p = 1, null label 12": impl.drop_labels(y, 1.0, 12),
+    }
+
+
+@experiment(
+    "6.2",
+    "Each label has a coin of its own, which falls with probability p",
+    points=2,
+    hint=(
+        "B labels, B coins. How many random numbers do you draw?",
+        "One number for the whole batch drops all of its labels or none; a fixed count, or always the "
+        "same places, is no coin either.",
+        "drop = torch.rand(y.shape, …) < p has one answer for each label.",
+    ),
+)
+def coins_of_their_own(impl):
+    y, out = sorts(impl, 0.25, copies=3, batches=60)
+    dropped = (out != y).double()  # (60, 36)
+    share = dropped.mean(1)
+    own = bool(((share > 0) & (share < 1)).any())
+    # Six sigma of a difference of two each. One coin a batch leaves the shares to 60 coins.
+    return {
+        "batches of all or nothing": near(((share == 0) | (share == 1)).double().mean(), 0.1),
+        "share dropped": near(share.mean(), 0.08) if own else None,
+        "how many in a batch, spread": near(dropped.sum(1).std(), 2.0) if own else None,
+        "how the places differ": near(dropped.mean(0).std(), 0.06) if own else None,
+    }
+
+
+@experiment(
+    "6.2",
+    "What is no probability is a ValueError",
+    points=1,
+    hint=(
+        "10 for 10 % would silently drop everything: which numbers are probabilities?",
+        "if not 0 <= p <= 1: raise ValueError(…). Both ends are allowed.",
+    ),
+)
+def refuses_other_numbers(impl):
+    y = labels(3, 0, 4, 1, 2)
+    return {
+        f"p = {p}": raises(lambda p=p: impl.drop_labels(y, p, NULL))
+        for p in (0.5, 0.0, 1.0, -0.1, 1.01, 10)
+    }
+
+
+@experiment(
+    "6.2",
+    "The coins come from the generator, or from torch's own, on the device of y",
+    points=1,
+    hint=(
+        "Hand the generator on to torch.rand; None there means torch's global one.",
+        "NumPy's and Python's random numbers know nothing of it, and a seed set in the function "
+        "would drop the same labels every time.",
+        "torch.rand(y.shape, device=y.device, generator=generator)",
+    ),
+)
+def where_the_coins_come_from(impl):
+    y = labels(*range(9), *range(9))
+
+    def draw(generator):
+        # Several calls: one coin a batch should not look like coins that are always the same.
+        return [impl.drop_labels(y, 0.5, NULL, generator).tolist() for _ in range(10)]
+
+    seen = where_chance_comes_from(draw)
+    return {
+        **seen,
+        "where y is": meet(lambda: impl.drop_labels(y, 0.5, NULL), torch.device("meta")),
+    }
+
+
+@experiment(
+    "6.3",
+    "v is √alpha_bar · noise − √(1 − alpha_bar) · x_0",
+    points=2,
+    hint=(
+        "When t is small, x_t is all but the picture; v then is all but the noise.",
+        "Both factors are square roots. The noise has a plus, x_0 a minus; in x_t it is the other way "
+        "round which factor goes with which.",
+        "alpha_bar = per_image(schedule.alpha_bars, t), then alpha_bar.sqrt() * noise - "
+        "(1 - alpha_bar).sqrt() * x_0.",
+    ),
+)
+def a_quarter_further(impl):
+    x_0, t, _, noise = batch(7, 3, 4, 6)
+    return impl.v_target(short_schedule(impl), x_0, t, noise)
+
+
+@experiment(
+    "6.4",
+    "The model gets x_t, t and the labels",
+    points=2,
+    hint=(
+        "Which of its three inputs differs? x is the noisy picture of q_sample, t and y are what you "
+        "were given.",
+        "t goes in as it is, not divided by T; the noise in x_t is the given one.",
+        "prediction = model(q_sample(schedule, x_0, t, noise), t, y)",
+    ),
+)
+def what_the_model_gets(impl):
+    model, (x_0, t, y, noise) = toy_model(CLASSES), batch(7, 3, 4, 6)
+    impl.p_losses(model, short_schedule(impl), x_0, t, y, noise)
+    return heard(model)
+
+
+@experiment(
+    "6.4",
+    "The loss is the mean over all elements of (prediction − noise)²",
+    points=2,
+    hint=(
+        "Three questions: the difference to what, what is done to it, and over what is the mean?",
+        "The model is asked for the very noise that was mixed in: not new noise, not x_0. Squares, not "
+        "absolute values; the mean over images, channels and pixels.",
+        'F.mse_loss(prediction, noise, reduction="none").mean(dim=(1, 2, 3)) has one loss an image; the '
+        "mean of these is the mean of all.",
+    ),
+)
+def mean_of_the_squares(impl):
+    return asked(impl)
+
+
+@experiment(
+    "6.4",
+    'With target="v" the model is asked for v',
+    points=1,
+    hint=(
+        "Everything else stays: only what the prediction is compared with is v_target(…).",
+        'wanted = noise if target == "noise" else v_target(schedule, x_0, t, noise)',
+    ),
+)
+def asked_for_v(impl):
+    return asked(impl, target="v")
+
+
+@experiment(
+    "6.4",
+    "Without noise= it draws standard normal noise, mixes it in and asks for it",
+    points=1,
+    hint=(
+        "noise=None: who draws it, and how often? What was mixed in is what the model is asked for.",
+        "torch.randn_like(x_0): normal numbers, one for each element. torch.rand_like has numbers "
+        "from 0 to 1.",
+        "if noise is None: noise = torch.randn_like(x_0), before q_sample is called with it.",
+    ),
+)
+def noise_of_its_own(impl):
+    model, other, schedule = toy_model(CLASSES), toy_model(CLASSES), short_schedule(impl)
+    x_0, t, y, _ = batch(256, 3, 2, 4)
+    loss = impl.p_losses(model, schedule, x_0, t, y)
+    impl.p_losses(other, schedule, x_0, t, y)
+    noise = noise_in(heard(model)["x"], x_0, alpha_bar(schedule, t))
+    return {
+        "noise in x_t": character(noise),
+        "the loss is": formula(loss, model, schedule, x_0),
+        "called again": agree(heard(model)["x"], heard(other)["x"]),
+    }
+
+
+@experiment(
+    "6.4",
+    "Other targets are a ValueError",
+    points=1,
+    hint=(
+        'The targets are "noise" and "v" (TARGETS). What does your code do with "x_0"?',
+        "An else that raises ValueError(…), in place of one that takes whatever comes for v.",
+    ),
+)
+def refuses_other_targets(impl):
+    x_0, t, y, noise = batch(3, 1, 2, 4)
+    model, schedule = toy_model(CLASSES), short_schedule(impl)
+    return {
+        target: raises(
+            lambda target=target: impl.p_losses(model, schedule, x_0, t, y, noise, target)
+        )
+        for target in ("noise", "v", "x_0", "epsilon")
+    }
+
+
+@experiment(
+    "6.4",
+    "Gradients reach the model's weights, its mode stays, and y may be None",
+    points=1,
+    hint=(
+        "Look for no_grad(), detach(), .data and .item(): the loss has to know how it came about.",
+        "train() and eval() are the training loop's to call. In training mode the model here answers "
+        "otherwise.",
+        "y=None is the model's to understand: hand it on.",
+    ),
+)
+def learns(impl):
+    x_0, t, y, noise = batch(7, 2, 3, 4)
+    seen = {}
+    for mode in (True, False):
+        model = toy_model(CLASSES).train(mode)
+        answers = listened_to(model)
+        labelled = y if mode else None
+        loss = impl.p_losses(model, short_schedule(impl), x_0, t, labelled, noise)
+        seen["in training mode" if mode else "in eval mode, y=None"] = {
+            "labels": heard(model)["y"],
+            "loss": loss,
+            "has gradients": pull(loss, answers) is not None,
+            "the model works with gradients": [call["gradients"] for call in model.seen[:1]],
+            "mode in the call": [call["training"] for call in model.seen[:1]],
+            "mode afterwards": model.training,
+        }
+    return seen
+
+
+def pictures(count):
+    return images(count, 3, 2, 4)
+
+
+def stepped(impl, model, x_0, y, schedule=None, **options):
+    return impl.training_step(model, schedule or short_schedule(impl), x_0, y, NULL, **options)
+
+
+@experiment(
+    "6.5",
+    "The model sees the dropped labels",
+    points=2,
+    hint=(
+        "With label_dropout=1 the model should see nothing but the null label: does it?",
+        "drop_labels returns a new tensor: what becomes of it? Probability and null label are arguments, "
+        "and the usual probability is 0.1.",
+        "y = drop_labels(y, label_dropout, null_label, generator), and this y goes into p_losses.",
+    ),
+)
+def sees_the_dropped_labels(impl):
+    y = labels(*((3, 0, 8, 1, 5, 0, 2, 7, 4, 6, 3, 1) * 10))
+
+    def seen(x_0, y, **options):
+        model = toy_model(NULL)
+        stepped(impl, model, x_0, y, **options)
+        return heard(model)["y"]
+
+    many = labels(*((3, 0, 8, 1, 5, 0, 2, 7) * 96))
+    shares = [(seen(images(768, 1, 1, 2), many) == NULL).double().mean().item() for _ in range(8)]
+    own = any(0 < share < 1 for share in shares)
+    return {
+        "label_dropout=1": seen(pictures(120), y, label_dropout=1.0),
+        "label_dropout=0": seen(pictures(120), y, label_dropout=0.0),
+        # Six sigma of the difference of two. One coin a batch, or none at all, is no share.
+        "share dropped by itself": near(sum(shares) / len(shares), 0.033) if own else None,
+    }
+
+
+@experiment(
+    "6.5",
+    "Each image has its own timestep, anywhere from 0 to T − 1",
+    points=1,
+    hint=(
+        "You have written sample_timesteps: for how many images, and for which T?",
+        "sample_timesteps(len(x_0), schedule.timesteps, x_0.device, generator)",
+    ),
+)
+def a_timestep_for_each(impl):
+    model, y = toy_model(NULL), labels(*((3, 0, 4, 1, 8, 2) * 32))
+    x_0, schedule = images(192, 1, 1, 2), short_schedule(impl)
+    for _ in range(8):
+        stepped(impl, model, x_0, y, schedule=schedule)
+    t = heard(model)["t"].reshape(8, -1).double()
+    alone = any(len(row.unique()) > 1 for row in t)
+    return {
+        "distinct in a batch": near(sum(len(row.unique()) for row in t) / 8, 0.5),
+        "those that occur": t.unique().long() if alone else None,
+        "on average": near(t.mean(), 0.8) if alone else None,
+        "another batch": equal(t[0].tolist(), t[1].tolist()),
+    }
+
+
+@experiment(
+    "6.5",
+    "Fresh normal noise is mixed in, and the loss is about this noise (or this v)",
+    points=2,
+    hint=(
+        "One noise: drawn once, for every element of x_0, then handed to p_losses.",
+        "Is the target handed on? And is what p_losses gets the picture x_0 itself?",
+        "noise = torch.randn(x_0.shape, device=x_0.device, generator=generator), then p_losses(model, "
+        "schedule, x_0, t, y, noise, target, …).",
+    ),
+)
+def loss_of_fresh_noise(impl):
+    schedule, x_0 = short_schedule(impl), pictures(256)
+    y = labels(*((3, 0, 4, 1, 8, 2, 0, 5) * 32))
+    seen = {}
+    for target in ("noise", "v"):
+        model = toy_model(NULL)
+        loss = stepped(impl, model, x_0, y, schedule=schedule, target=target)
+        saw = heard(model)
+        noise = noise_in(saw["x"], x_0, alpha_bar(schedule, saw["t"]))
+        seen[target] = {
+            "noise in x_t": character(noise),
+            "the loss is": formula(loss, model, schedule, x_0),
+        }
+    return seen
+
+
+@experiment(
+    "6.5",
+    "The generator decides the whole step, or else torch's own does",
+    points=1,
+    hint=(
+        "Three things are drawn. Does each of them know the generator?",
+        "randn_like takes no generator: torch.randn(x_0.shape, device=x_0.device, generator=generator), "
+        "handed to p_losses as noise.",
+    ),
+)
+def where_the_step_takes_its_chance(impl):
+    x_0, y, schedule = pictures(96), labels(*((3, 0, 4, 1, 8, 2) * 16)), short_schedule(impl)
+
+    def draw(generator=None):
+        model = toy_model(NULL)
+        options = {"generator": generator, "label_dropout": 0.5}
+        stepped(impl, model, x_0, y, schedule=schedule, **options)
+        saw = heard(model)
+        noise = noise_in(saw["x"], x_0, alpha_bar(schedule, saw["t"]))
+        return {"timesteps": saw["t"].float(), "labels": saw["y"].float(), "noise": noise}
+
+    before = torch.get_rng_state()
+    first, second = (torch.Generator().manual_seed(5) for _ in range(2))
+    once, again, later = draw(first), draw(second), draw(first)
+    after = torch.get_rng_state()
+    torch.manual_seed(6)
+    unaided, more = draw(), draw()
+    torch.manual_seed(6)
+    repeated = draw()
+    pairs = {
+        "with generators of one seed": (once, again),
+        "called again with one of them": (once, later),
+        "after the same torch.manual_seed": (unaided, repeated),
+        "called twice in a row": (unaided, more),
+    }
+    seen = {
+        says: {part: agree(one[part], other[part]) for part in one}
+        for says, (one, other) in pairs.items()
+    }
+    return {**seen, "torch's global random state meanwhile": equal(before.tolist(), after.tolist())}
+
+
+@experiment(
+    "6.5",
+    "A loss with its graph comes back, and the model is left alone",
+    points=1,
+    hint=(
+        "The training loop calls zero_grad, backward, clipping and step: nothing of that belongs here.",
+        "Return what p_losses gives: no .item(), no detach(), no float().",
+    ),
+)
+def leaves_the_model_alone(impl):
+    x_0, y = pictures(96), labels(*((3, 0, 4, 1, 8, 2) * 16))
+    seen = {}
+    for mode in (True, False):
+        model = toy_model(NULL).train(mode)
+        model.scale.grad = torch.full_like(model.scale, 0.25)
+        answers = listened_to(model)
+        loss = stepped(impl, model, x_0, y)
+        is_tensor = isinstance(loss, torch.Tensor)
+        kept = model.scale.grad
+        seen["training mode" if mode else "eval mode"] = {
+            "comes back": f"{loss.dtype} {list(loss.shape)}" if is_tensor else type(loss).__name__,
+            "its graph reaches the prediction": pull(loss, answers) is not None,
+            "the model works with gradients": [call["gradients"] for call in model.seen[:1]],
+            "the weight": equal(model.scale.item(), 1.5),
+            "its gradient": "gone" if kept is None else equal(kept.item(), 0.25),
+            "mode in the call": [call["training"] for call in model.seen[:1]],
+            "mode afterwards": model.training,
+        }
+    return seen
+
+
+@experiment(
+    "6.5",
+    "Whatever it draws is on the device of the pictures",
+    points=1,
+    hint=(
+        "On a GPU this would stop with “expected all tensors to be on the same device”. Which of the "
+        "tensors that you make does not say where it lives?",
+        "device=x_0.device for timesteps and noise, device=y.device for the coins.",
+    ),
+)
+def on_the_device_of_the_pictures(impl):
+    x_0, y, schedule = pictures(6), labels(3, 0, 4, 1, 8, 2), short_schedule(impl)
+    model = toy_model(NULL)
+    stepped(impl, model, x_0, y, schedule=schedule)
+
+    def step():
+        stepped(impl, model, x_0, y, schedule=schedule)
+
+    return {
+        "noise and coins": meet(step, torch.device("meta")),
+        "timesteps": meet(step, timesteps_elsewhere(impl)),
+    }
+
+
+@experiment(
+    "6.6",
+    "For noise the weight is min(SNR, gamma) / SNR",
+    points=1,
+    star=True,
+    hint=(
+        "SNR is large at small t. There the weight should be gamma / SNR, and 1 where SNR is below gamma.",
+        "SNR = alpha_bar / (1 − alpha_bar), without roots. min(SNR, gamma) is snr.clamp(max=gamma).",
+        "snr.clamp(max=gamma) / snr, (B,), with snr taken at each image's t; gamma is 5 by itself.",
+    ),
+)
+def weights_for_noise(impl):
+    t, schedule = timesteps(3, 0, 11, 1, 6, 2, 10, 4, 0, 5), short_schedule(impl)
+    return {
+        "gamma 5": impl.min_snr_weight(schedule, t),
+        "gamma 1.5": impl.min_snr_weight(schedule, t, "noise", 1.5),
+    }
+
+
+@experiment(
+    "6.6",
+    "For v the weight is min(SNR, gamma) / (SNR + 1)",
+    points=1,
+    star=True,
+    hint=(
+        "An error in v counts otherwise than one in the noise: the weight is divided by SNR + 1.",
+        "snr.clamp(max=gamma) / (snr + 1), and a ValueError for any target but noise and v.",
+    ),
+)
+def weights_for_v(impl):
+    t, schedule = timesteps(3, 0, 11, 1, 6, 2, 10, 4, 0, 5), short_schedule(impl)
+    return {
+        "gamma 5": impl.min_snr_weight(schedule, t, "v"),
+        "gamma 1.5": impl.min_snr_weight(schedule, t, "v", 1.5),
+        'target "x_0"': raises(lambda: impl.min_snr_weight(schedule, t, "x_0")),
+    }
+
+
+@experiment(
+    "6.6",
+    "p_losses weighs each image before the mean",
+    points=1,
+    star=True,
+    hint=(
+        "Each image has its own weight: after the mean it is too late for that.",
+        "The mean is over all elements, as without weights: do not divide by the sum of the weights.",
+        "losses = losses * min_snr_weight(schedule, t, target, min_snr_gamma), then losses.mean().",
+    ),
+)
+def weighs_each_image(impl):
+    return {target: asked(impl, target=target, min_snr_gamma=2.0) for target in ("noise", "v")}
+
+
+@experiment(
+    "6.6",
+    "training_step hands min_snr_gamma on",
+    points=1,
+    star=True,
+    hint=("p_losses(…, target, min_snr_gamma): is the last argument there?",),
+)
+def step_with_weights(impl):
+    schedule, x_0, y = short_schedule(impl), pictures(256), labels(*((3, 0, 4, 1) * 64))
+    seen = {}
+    for target in ("noise", "v"):
+        model = toy_model(NULL)
+        loss = stepped(impl, model, x_0, y, schedule=schedule, target=target, min_snr_gamma=2.0)
+        seen[target] = formula(loss, model, schedule, x_0, gamma=2.0)
+    return seen
+
+
+# Timesteps.
+
+misconception(
+    "6.1",
+    "one timestep for the whole batch: each image has its own",
+    edit=(
+        "(batch_size,), device=device, generator=generator)",
+        "(1,), device=device, generator=generator).expand(batch_size)",
+    ),
+)
+misconception(
+    "6.1",
+    "T is among the timesteps: the last is T − 1",
+    edit=("torch.randint(0, timesteps,", "torch.randint(0, timesteps + 1,"),
+)
+misconception(
+    "6.1",
+    "T − 1 never comes: randint leaves out its upper end by itself",
+    edit=("torch.randint(0, timesteps,", "torch.randint(0, timesteps - 1,"),
+)
+misconception(
+    "6.1",
+    "t = 0 never comes: timesteps are counted from 0",
+    edit=("torch.randint(0, timesteps,", "torch.randint(1, timesteps,"),
+)
+misconception(
+    "6.1",
+    "timesteps from 1 to T: they are counted from 0 to T − 1",
+    edit=("torch.randint(0, timesteps,", "torch.randint(1, timesteps + 1,"),
+)
+misconception(
+    "6.1",
+    "t is a float: it is a whole number, int64, and an index",
+    edit=(
+        "torch.randint(0, timesteps, (batch_size,), device=device, generator=generator)",
+        "torch.rand(batch_size, device=device, generator=generator) * timesteps",
+    ),
+)
+misconception(
+    "6.1",
+    "t is int32: int64 is wanted",
+    edit=(
+        "(batch_size,), device=device, generator=generator)",
+        "(batch_size,), device=device, generator=generator).int()",
+    ),
+)
+misconception(
+    "6.1",
+    "t has the shape of something to multiply with, (B, 1, 1, 1): (B,) is wanted",
+    edit=("(batch_size,), device=device", "(batch_size, 1, 1, 1), device=device"),
+)
+misconception(
+    "6.1",
+    "the timesteps are sorted",
+    edit=(
+        "(batch_size,), device=device, generator=generator)",
+        "(batch_size,), device=device, generator=generator).sort().values",
+    ),
+)
+misconception(
+    "6.1",
+    "the timesteps are spread evenly from 0 to T − 1, the same in every batch: they are drawn",
+    edit=(
+        "torch.randint(0, timesteps, (batch_size,), device=device, generator=generator)",
+        "torch.linspace(0, timesteps - 1, batch_size, device=device).round().long()",
+    ),
+)
+misconception(
+    "6.1",
+    "no timestep comes twice in a batch (a permutation): each is drawn without regard to the others",
+    edit=(
+        "torch.randint(0, timesteps, (batch_size,), device=device, generator=generator)",
+        "torch.randperm(timesteps, device=device, generator=generator)[:batch_size]",
+    ),
+)
+misconception(
+    "6.1",
+    "t and T − 1 − t come in pairs: each is drawn without regard to the others",
+    edit=(
+        "return torch.randint(0, timesteps, (batch_size,), device=device, generator=generator)",
+        "t = torch.randint(0, timesteps, ((batch_size + 1) // 2,), device=device, generator=generator)\n"
+        "    return torch.cat([t, timesteps - 1 - t])[:batch_size]",
+    ),
+)
+misconception(
+    "6.1",
+    "small timesteps are more likely than large ones: all are equally likely",
+    edit=(
+        "torch.randint(0, timesteps, (batch_size,), device=device, generator=generator)",
+        "(torch.rand(batch_size, device=device, generator=generator) ** 2 * timesteps).long()",
+    ),
+)
+misconception(
+    "6.1",
+    "the timesteps do not come from the generator",
+    edit=("(batch_size,), device=device, generator=generator)", "(batch_size,), device=device)"),
+)
+misconception(
+    "6.1",
+    "sample_timesteps sets a seed: every batch gets the same timesteps",
+    edit=(
+        "return torch.randint(0, timesteps,",
+        "torch.manual_seed(0)\n    return torch.randint(0, timesteps,",
+    ),
+)
+misconception(
+    "6.1",
+    "the timesteps come from NumPy or Python: torch's generator and seed know nothing of these",
+    edit=(
+        "torch.randint(0, timesteps, (batch_size,), device=device, generator=generator)",
+        'torch.from_numpy(__import__("numpy").random.randint(0, timesteps, batch_size)).to(device)',
+    ),
+)
+misconception(
+    "6.1",
+    "the device is not used: on a GPU t would stay behind on the CPU",
+    edit=(
+        "(batch_size,), device=device, generator=generator)",
+        "(batch_size,), generator=generator)",
+    ),
+)
+
+# Labels.
+
+misconception(
+    "6.2",
+    "p is taken for the probability of keeping a label: it is that of dropping it",
+    edit=("generator=generator) < p", "generator=generator) >= p"),
+)
+misconception(
+    "6.2",
+    "one coin for the whole batch: all of its labels are dropped or none",
+    edit=("torch.rand(y.shape, device=y.device", "torch.rand((1,), device=y.device"),
+)
+misconception(
+    "6.2",
+    "dropped labels become 0, which is a real class",
+    edit=("torch.where(drop, null_label, y)", "torch.where(drop, 0, y)"),
+)
+misconception(
+    "6.2",
+    "dropped labels become −1: null_label is wanted",
+    edit=("torch.where(drop, null_label, y)", "torch.where(drop, -1, y)"),
+)
+misconception(
+    "6.2",
+    "dropped labels become null_label − 1, which is the last real class",
+    edit=("torch.where(drop, null_label, y)", "torch.where(drop, null_label - 1, y)"),
+)
+misconception(
+    "6.2",
+    "the null label is taken for 10: it is an argument",
+    edit=("torch.where(drop, null_label, y)", "torch.where(drop, 10, y)"),
+)
+misconception(
+    "6.2",
+    "dropped labels become other labels by chance: null_label is wanted",
+    edit=(
+        "torch.where(drop, null_label, y)",
+        "torch.where(drop, torch.randint_like(y, null_label), y)",
+    ),
+)
+misconception(
+    "6.2",
+    "the labels come back as they were: none is ever dropped",
+    edit=("torch.where(drop, null_label, y)", "torch.where(drop, y, y)"),
+)
+misconception(
+    "6.2",
+    "the caller's labels are changed in place: after an epoch or two none would be left",
+    edit=("return torch.where(drop, null_label, y)", "y[drop] = null_label\n    return y"),
+)
+misconception(
+    "6.2",
+    "the labels come back as floats",
+    edit=("torch.where(drop, null_label, y)", "torch.where(drop, float(null_label), y.float())"),
+)
+misconception(
+    "6.2",
+    "every batch loses the same number of labels: each is dropped without regard to the others",
+    edit=(
+        "torch.rand(y.shape, device=y.device, generator=generator) < p",
+        "torch.randperm(len(y), device=y.device, generator=generator) < round(p * len(y))",
+    ),
+)
+misconception(
+    "6.2",
+    "always the first labels of the batch are dropped: chance decides",
+    edit=(
+        "torch.rand(y.shape, device=y.device, generator=generator) < p",
+        "torch.arange(len(y), device=y.device) < round(p * len(y))",
+    ),
+)
+misconception(
+    "6.2",
+    "p is not used: labels are dropped with a fixed probability of 0.1",
+    edit=("generator=generator) < p", "generator=generator) < 0.1"),
+)
+misconception(
+    "6.2",
+    "the coins are normal numbers (randn): uniform ones (rand) fall below p with probability p",
+    edit=("drop = torch.rand(y.shape", "drop = torch.randn(y.shape"),
+)
+misconception(
+    "6.2",
+    "p is not looked at: −0.1 and 10 are accepted",
+    edit=("if not 0 <= p <= 1:", "if False:"),
+)
+misconception(
+    "6.2",
+    "p = 1 is refused: it drops all of them, and is allowed",
+    edit=("if not 0 <= p <= 1:", "if not 0 <= p < 1:"),
+)
+misconception(
+    "6.2",
+    "p = 0 is refused: it drops none, and is allowed",
+    edit=("if not 0 <= p <= 1:", "if not 0 < p <= 1:"),
+)
+misconception(
+    "6.2",
+    "a p that is no probability is an AssertionError: a ValueError is wanted",
+    edit=("if not 0 <= p <= 1:", "assert 0 <= p <= 1\n    if False:"),
+)
+misconception(
+    "6.2",
+    "the labels to be dropped do not come from the generator",
+    edit=("y.device, generator=generator) < p", "y.device) < p"),
+)
+misconception(
+    "6.2",
+    "drop_labels sets a seed: the same places are dropped in every batch",
+    edit=("drop = torch.rand(", "torch.manual_seed(0)\n    drop = torch.rand("),
+)
+misconception(
+    "6.2",
+    "the coins come from NumPy or Python: torch's generator and seed know nothing of these",
+    edit=(
+        "torch.rand(y.shape, device=y.device, generator=generator) < p",
+        'torch.from_numpy(__import__("numpy").random.rand(len(y)) < p).to(y.device)',
+    ),
+)
+misconception(
+    "6.2",
+    "the coins stay behind on the CPU when y is on another device",
+    edit=(
+        "y.shape, device=y.device, generator=generator) < p",
+        "y.shape, generator=generator) < p",
+    ),
+)
+misconception(
+    "6.2",
+    "<= p where < p would drop none at p = 0 without exception",
+    edit=("generator=generator) < p", "generator=generator) <= p"),
+    equal="torch.rand gives exactly 0 once in 16 million draws",
+)
+
+# v.
+
+misconception(
+    "6.3",
+    "x_0 and noise are exchanged: v is all but the noise where x_t is all but the picture",
+    edit=(
+        "alpha_bar.sqrt() * noise - (1 - alpha_bar).sqrt() * x_0",
+        "alpha_bar.sqrt() * x_0 - (1 - alpha_bar).sqrt() * noise",
+    ),
+)
+misconception(
+    "6.3",
+    "the sign of v is turned: the noise has the plus, x_0 the minus",
+    edit=(
+        "alpha_bar.sqrt() * noise - (1 - alpha_bar).sqrt() * x_0",
+        "(1 - alpha_bar).sqrt() * x_0 - alpha_bar.sqrt() * noise",
+    ),
+)
+misconception(
+    "6.3",
+    "a plus between the two: x_0 is subtracted",
+    edit=("noise - (1 - alpha_bar).sqrt() * x_0", "noise + (1 - alpha_bar).sqrt() * x_0"),
+)
+misconception(
+    "6.3",
+    "the factors are exchanged: alpha_bar goes with the noise, 1 − alpha_bar with x_0",
+    edit=(
+        "alpha_bar.sqrt() * noise - (1 - alpha_bar).sqrt() * x_0",
+        "(1 - alpha_bar).sqrt() * noise - alpha_bar.sqrt() * x_0",
+    ),
+)
+misconception(
+    "6.3",
+    "x_t where v is meant: √alpha_bar · x_0 + √(1 − alpha_bar) · noise is what the model sees",
+    edit=(
+        "alpha_bar.sqrt() * noise - (1 - alpha_bar).sqrt() * x_0",
+        "alpha_bar.sqrt() * x_0 + (1 - alpha_bar).sqrt() * noise",
+    ),
+)
+misconception(
+    "6.3",
+    "alpha_bar without its root",
+    edit=("return alpha_bar.sqrt() * noise", "return alpha_bar * noise"),
+)
+misconception(
+    "6.3",
+    "1 − alpha_bar without its root",
+    edit=("noise - (1 - alpha_bar).sqrt() * x_0", "noise - (1 - alpha_bar) * x_0"),
+)
+misconception(
+    "6.3",
+    "1 − √alpha_bar where √(1 − alpha_bar) is meant",
+    edit=("noise - (1 - alpha_bar).sqrt() * x_0", "noise - (1 - alpha_bar.sqrt()) * x_0"),
+)
+misconception(
+    "6.3",
+    "alpha_t where alpha_bar_t is meant: the product of all alphas up to t",
+    edit=("per_image(schedule.alpha_bars, t)", "per_image(schedule.alphas, t)"),
+)
+misconception(
+    "6.3",
+    "every image gets the alpha_bar of the first one's t",
+    edit=("per_image(schedule.alpha_bars, t)", "per_image(schedule.alpha_bars, t[:1])"),
+)
+misconception(
+    "6.3",
+    "alpha_bar at t − 1 where t is meant",
+    edit=("per_image(schedule.alpha_bars, t)", "per_image(schedule.alpha_bars_prev, t)"),
+)
+misconception(
+    "6.3",
+    "alpha_bar lacks its three axes of length 1: (B,) does not fit (B, C, H, W)",
+    edit=("per_image(schedule.alpha_bars, t)", "schedule.alpha_bars[t]"),
+)
+
+# The loss.
+
+misconception(
+    "6.4",
+    "the model gets x_0: it should see the noisy x_t",
+    edit=("model(q_sample(schedule, x_0, t, noise), t, y)", "model(x_0, t, y)"),
+)
+misconception(
+    "6.4",
+    "the model gets the noise alone: it should see x_t",
+    edit=("model(q_sample(schedule, x_0, t, noise), t, y)", "model(noise, t, y)"),
+)
+misconception(
+    "6.4",
+    "t is divided by T before the model sees it",
+    edit=("t, noise), t, y)", "t, noise), t / schedule.timesteps, y)"),
+)
+misconception(
+    "6.4",
+    "the model gets t + 1",
+    edit=("t, noise), t, y)", "t, noise), t + 1, y)"),
+)
+misconception(
+    "6.4",
+    "the labels are not handed to the model",
+    edit=("t, noise), t, y)", "t, noise), t, None)"),
+)
+misconception(
+    "6.4",
+    "the noise that is mixed in is not the one that the model is asked for: q_sample draws its own",
+    edit=(
+        "model(q_sample(schedule, x_0, t, noise), t, y)",
+        "model(q_sample(schedule, x_0, t), t, y)",
+    ),
+)
+misconception(
+    "6.4",
+    "the model is asked for new noise, which nobody could know: it is the one that was mixed in",
+    edit=(
+        'if target == "noise":\n        wanted = noise',
+        'if target == "noise":\n        wanted = torch.randn_like(x_0)',
+    ),
+)
+misconception(
+    "6.4",
+    "the noise that is given is not used",
+    edit=("    if noise is None:\n        noise = torch", "    if True:\n        noise = torch"),
+)
+misconception(
+    "6.4",
+    "the model is asked for x_0: it predicts the noise",
+    edit=(
+        'if target == "noise":\n        wanted = noise',
+        'if target == "noise":\n        wanted = x_0',
+    ),
+)
+misconception(
+    "6.4",
+    "the model is asked for x_t, which it has before its eyes",
+    edit=(
+        'if target == "noise":\n        wanted = noise',
+        'if target == "noise":\n        wanted = q_sample(schedule, x_0, t, noise)',
+    ),
+)
+misconception(
+    "6.4",
+    "the model is asked for the noise as it is mixed in, times √(1 − alpha_bar): it is noise of variance 1",
+    edit=(
+        'if target == "noise":\n        wanted = noise',
+        'if target == "noise":\n        wanted = (1 - per_image(schedule.alpha_bars, t)).sqrt() * noise',
+    ),
+)
+misconception(
+    "6.4",
+    'target="v" is ignored: the model is asked for the noise all the same',
+    edit=("wanted = v_target(schedule, x_0, t, noise)", "wanted = noise"),
+)
+misconception(
+    "6.4",
+    'target="v" asks for x_0: it should ask for v_target(…)',
+    edit=("wanted = v_target(schedule, x_0, t, noise)", "wanted = x_0"),
+)
+misconception(
+    "6.4",
+    "the model is asked for v whatever the target",
+    edit=(
+        'if target == "noise":\n        wanted = noise',
+        'if target == "noise":\n        wanted = v_target(schedule, x_0, t, noise)',
+    ),
+)
+misconception(
+    "6.4",
+    "the sum over everything: the mean is wanted",
+    edit=(
+        (".mean(dim=(1, 2, 3))", ".sum(dim=(1, 2, 3))"),
+        ("    return losses.mean()", "    return losses.sum()"),
+    ),
+)
+misconception(
+    "6.4",
+    "the sum over the elements of each image: the mean over all elements is wanted",
+    edit=(".mean(dim=(1, 2, 3))", ".sum(dim=(1, 2, 3))"),
+)
+misconception(
+    "6.4",
+    "the losses of the images come back one by one: their mean is wanted",
+    edit=("    return losses.mean()", "    return losses"),
+)
+misconception(
+    "6.4",
+    "absolute values (L1): squares are wanted",
+    edit=("F.mse_loss(", "F.l1_loss("),
+)
+misconception(
+    "6.4",
+    "the Huber (smooth L1) loss: squares are wanted",
+    edit=("F.mse_loss(", "F.smooth_l1_loss("),
+)
+misconception(
+    "6.4",
+    "the root of the mean: the mean itself is wanted",
+    edit=("    return losses.mean()", "    return losses.mean().sqrt()"),
+)
+misconception(
+    "6.4",
+    "half of the mean of the squares: no 1/2 is wanted",
+    edit=("    return losses.mean()", "    return losses.mean() / 2"),
+)
+misconception(
+    "6.4",
+    "noise from 0 to 1 (rand): normal noise (randn) is wanted",
+    edit=("torch.randn_like(x_0)", "torch.rand_like(x_0)"),
+)
+misconception(
+    "6.4",
+    "uniform noise from −1 to 1: normal noise is wanted",
+    edit=("torch.randn_like(x_0)", "torch.rand_like(x_0) * 2 - 1"),
+)
+misconception(
+    "6.4",
+    "one noise for all images of the batch: each has its own",
+    edit=("torch.randn_like(x_0)", "torch.randn_like(x_0[:1]).expand_as(x_0)"),
+)
+misconception(
+    "6.4",
+    "one number of noise for a whole image: each element has its own",
+    edit=("torch.randn_like(x_0)", "torch.randn_like(x_0[:, :1, :1, :1]).expand_as(x_0)"),
+)
+misconception(
+    "6.4",
+    "the same noise for all channels: each element has its own",
+    edit=("torch.randn_like(x_0)", "torch.randn_like(x_0[:, :1]).expand_as(x_0)"),
+)
+misconception(
+    "6.4",
+    "other targets are accepted: they are a ValueError",
+    edit=(
+        '    else:\n        raise ValueError(f"target must be one of {TARGETS}, got {target!r}")',
+        "    else:\n        wanted = v_target(schedule, x_0, t, noise)",
+    ),
+)
+misconception(
+    "6.4",
+    "the model is called under no_grad: it would never learn",
+    edit=(
+        "    prediction = model(q_sample",
+        "    with torch.no_grad():\n        prediction = model(q_sample",
+    ),
+)
+misconception(
+    "6.4",
+    "loss or prediction is detached: the model would never learn",
+    edit=("prediction.float()", "prediction.detach().float()"),
+)
+misconception(
+    "6.4",
+    "p_losses puts the model into training mode: the mode is the caller's",
+    edit=("    prediction = model(q_sample", "    model.train()\n    prediction = model(q_sample"),
+)
+misconception(
+    "6.4",
+    "p_losses puts the model into eval mode: the mode is the caller's",
+    edit=("    prediction = model(q_sample", "    model.eval()\n    prediction = model(q_sample"),
+)
+
+# The step.
+
+misconception(
+    "6.5",
+    "the model sees the labels as they were: the dropped ones are not used",
+    edit=("    y = drop_labels(", "    dropped = drop_labels("),
+)
+misconception(
+    "6.5",
+    "label_dropout is not used: labels are dropped with a fixed probability of 0.1",
+    edit=("drop_labels(y, label_dropout, null_label,", "drop_labels(y, 0.1, null_label,"),
+)
+misconception(
+    "6.5",
+    "the step takes 10 for the null label: it is an argument",
+    edit=("drop_labels(y, label_dropout, null_label,", "drop_labels(y, label_dropout, 10,"),
+)
+misconception(
+    "6.5",
+    "the step drops all labels of a batch or none: each has a coin of its own",
+    edit=(
+        "y = drop_labels(y, label_dropout, null_label, generator)",
+        "coin = torch.rand((), device=y.device, generator=generator)\n"
+        "    y = torch.full_like(y, null_label) if coin < label_dropout else y",
+    ),
+)
+misconception(
+    "6.5",
+    "the step draws one timestep for all images",
+    edit=(
+        "sample_timesteps(len(x_0), schedule.timesteps, x_0.device, generator)",
+        "sample_timesteps(1, schedule.timesteps, x_0.device, generator).expand(len(x_0))",
+    ),
+)
+misconception(
+    "6.5",
+    "the step never draws the last timestep: there are schedule.timesteps of them",
+    edit=(
+        "len(x_0), schedule.timesteps, x_0.device",
+        "len(x_0), schedule.timesteps - 1, x_0.device",
+    ),
+)
+misconception(
+    "6.5",
+    "the step takes 1000 for T: it is schedule.timesteps",
+    edit=("len(x_0), schedule.timesteps, x_0.device", "len(x_0), 1000, x_0.device"),
+)
+misconception(
+    "6.5",
+    "batch size and T are exchanged in the call of sample_timesteps",
+    edit=("len(x_0), schedule.timesteps, x_0.device", "schedule.timesteps, len(x_0), x_0.device"),
+)
+misconception(
+    "6.5",
+    "the step draws one noise for all images: each has its own",
+    edit=(
+        "torch.randn(x_0.shape, device=x_0.device, dtype=x_0.dtype, generator=generator)",
+        "torch.randn(x_0[:1].shape, device=x_0.device, generator=generator).expand_as(x_0)",
+    ),
+)
+misconception(
+    "6.5",
+    "the step draws noise from 0 to 1 (rand): normal noise (randn) is wanted",
+    edit=("noise = torch.randn(x_0.shape", "noise = torch.rand(x_0.shape"),
+)
+misconception(
+    "6.5",
+    "noise is mixed in twice: p_losses wants x_0, not x_t",
+    edit=(
+        "return p_losses(model, schedule, x_0, t,",
+        "return p_losses(model, schedule, q_sample(schedule, x_0, t, noise), t,",
+    ),
+)
+misconception(
+    "6.5",
+    "the pictures are moved from [0, 1] to [−1, 1] once more: they are there already",
+    edit=(
+        "return p_losses(model, schedule, x_0, t,",
+        "return p_losses(model, schedule, 2 * x_0 - 1, t,",
+    ),
+)
+misconception(
+    "6.5",
+    "target is not handed on: the loss is always about the noise",
+    edit=("t, y, noise, target, min_snr_gamma)\n", 't, y, noise, "noise", min_snr_gamma)\n'),
+)
+misconception(
+    "6.5",
+    "the noise does not come from the generator (randn_like takes none), or is not handed on",
+    edit=(
+        "torch.randn(x_0.shape, device=x_0.device, dtype=x_0.dtype, generator=generator)",
+        "torch.randn_like(x_0)",
+    ),
+)
+misconception(
+    "6.5",
+    "the generator is not handed to sample_timesteps",
+    edit=("schedule.timesteps, x_0.device, generator)", "schedule.timesteps, x_0.device)"),
+)
+misconception(
+    "6.5",
+    "the generator is not handed to drop_labels",
+    edit=("label_dropout, null_label, generator)", "label_dropout, null_label)"),
+)
+misconception(
+    "6.5",
+    "the generator is not used at all",
+    edit=(
+        ("schedule.timesteps, x_0.device, generator)", "schedule.timesteps, x_0.device)"),
+        ("label_dropout, null_label, generator)", "label_dropout, null_label)"),
+        ("dtype=x_0.dtype, generator=generator)", "dtype=x_0.dtype)"),
+    ),
+)
+misconception(
+    "6.5",
+    "the step calls backward(): that is the training loop's",
+    edit=(
+        "return p_losses(model, schedule, x_0, t, y, noise, target, min_snr_gamma)",
+        "loss = p_losses(model, schedule, x_0, t, y, noise, target, min_snr_gamma)\n"
+        "    loss.backward(retain_graph=True)\n    return loss",
+    ),
+)
+misconception(
+    "6.5",
+    "the step changes the weights: that is the training loop's",
+    edit=(
+        "return p_losses(model, schedule, x_0, t, y, noise, target, min_snr_gamma)",
+        "loss = p_losses(model, schedule, x_0, t, y, noise, target, min_snr_gamma)\n"
+        "    found = torch.autograd.grad(loss, list(model.parameters()), retain_graph=True)\n"
+        "    for p, g in zip(model.parameters(), found):\n"
+        "        p.data = p.data - 0.1 * g\n    return loss",
+    ),
+)
+misconception(
+    "6.5",
+    "the step clears the gradients: that is the training loop's",
+    edit=("    t = sample_timesteps(len", "    model.zero_grad()\n    t = sample_timesteps(len"),
+)
+misconception(
+    "6.5",
+    "the step puts the model into training mode: that is the training loop's",
+    edit=("    t = sample_timesteps(len", "    model.train()\n    t = sample_timesteps(len"),
+)
+misconception(
+    "6.5",
+    "the step puts the model into eval mode: that is the training loop's",
+    edit=("    t = sample_timesteps(len", "    model.eval()\n    t = sample_timesteps(len"),
+)
+misconception(
+    "6.5",
+    "the step detaches its loss: nothing could be learnt from it",
+    edit=("noise, target, min_snr_gamma)\n", "noise, target, min_snr_gamma).detach()\n"),
+)
+misconception(
+    "6.5",
+    "the step returns a number (.item()): a tensor with its graph is wanted",
+    edit=("noise, target, min_snr_gamma)\n", "noise, target, min_snr_gamma).item()\n"),
+)
+misconception(
+    "6.5",
+    "the timesteps stay behind on the CPU when the pictures are on another device",
+    edit=("schedule.timesteps, x_0.device, generator)", "schedule.timesteps, generator=generator)"),
+)
+misconception(
+    "6.5",
+    "the noise stays behind on the CPU when the pictures are on another device",
+    edit=("x_0.shape, device=x_0.device, dtype=x_0.dtype,", "x_0.shape, dtype=x_0.dtype,"),
+)
+
+# min-SNR.
+
+misconception(
+    "6.6",
+    "SNR is turned around: it is alpha_bar / (1 − alpha_bar)",
+    edit=("alpha_bar / (1 - alpha_bar)", "(1 - alpha_bar) / alpha_bar"),
+)
+misconception(
+    "6.6",
+    "SNR is the ratio of the roots: it is the ratio of the variances",
+    edit=("alpha_bar / (1 - alpha_bar)", "(alpha_bar / (1 - alpha_bar)).sqrt()"),
+)
+misconception(
+    "6.6",
+    "alpha_bar where SNR is meant",
+    edit=("snr = alpha_bar / (1 - alpha_bar)", "snr = alpha_bar"),
+)
+misconception(
+    "6.6",
+    "alpha_t where alpha_bar_t is meant in SNR",
+    edit=("schedule.alpha_bars.to(t.device)[t]", "schedule.alphas.to(t.device)[t]"),
+)
+misconception(
+    "6.6",
+    "the larger of SNR and gamma (clamp(min=…)): the smaller is wanted, clamp(max=…)",
+    edit=(
+        ("return snr.clamp(max=gamma) / snr", "return snr.clamp(min=gamma) / snr"),
+        ("return snr.clamp(max=gamma) / (snr + 1)", "return snr.clamp(min=gamma) / (snr + 1)"),
+    ),
+)
+misconception(
+    "6.6",
+    "gamma is not used: SNR is always cut off at 5",
+    edit=(
+        ("return snr.clamp(max=gamma) / snr", "return snr.clamp(max=5) / snr"),
+        ("return snr.clamp(max=gamma) / (snr + 1)", "return snr.clamp(max=5) / (snr + 1)"),
+    ),
+)
+misconception(
+    "6.6",
+    "for noise min(SNR, gamma) is not divided by SNR (that is the weight for x_0)",
+    edit=("snr.clamp(max=gamma) / snr", "snr.clamp(max=gamma)"),
+)
+misconception(
+    "6.6",
+    "for v min(SNR, gamma) is not divided by SNR + 1",
+    edit=("snr.clamp(max=gamma) / (snr + 1)", "snr.clamp(max=gamma)"),
+)
+misconception(
+    "6.6",
+    "v gets the weight of noise: for v it is divided by SNR + 1",
+    edit=("snr.clamp(max=gamma) / (snr + 1)", "snr.clamp(max=gamma) / snr + 0"),
+)
+misconception(
+    "6.6",
+    "noise gets the weight of v: for noise it is divided by SNR",
+    edit=("snr.clamp(max=gamma) / snr", "snr.clamp(max=gamma) / (1 + snr)"),
+)
+misconception(
+    "6.6",
+    "the weight is turned around: min(SNR, gamma) is divided by SNR, or by SNR + 1",
+    edit=(
+        ("return snr.clamp(max=gamma) / snr", "return snr / snr.clamp(max=gamma)"),
+        ("return snr.clamp(max=gamma) / (snr + 1)", "return (snr + 1) / snr.clamp(max=gamma)"),
+    ),
+)
+misconception(
+    "6.6",
+    "any other target gets the weight of v: it is a ValueError",
+    edit=(
+        '    if target == "v":\n        return snr',
+        "    if True:\n        return snr",
+    ),
+)
+misconception(
+    "6.6",
+    "the weights come after the mean, where each image can no longer have its own",
+    edit=(
+        "losses = losses * min_snr_weight(schedule, t, target, min_snr_gamma)",
+        "losses = losses.mean() * min_snr_weight(schedule, t, target, min_snr_gamma)",
+    ),
+)
+misconception(
+    "6.6",
+    "the losses are divided by the weights: they are multiplied",
+    edit=("losses * min_snr_weight(", "losses / min_snr_weight("),
+)
+misconception(
+    "6.6",
+    "the weighted losses are divided by the sum of the weights: the mean is over all elements",
+    edit=(
+        "losses = losses * min_snr_weight(schedule, t, target, min_snr_gamma)",
+        "w = min_snr_weight(schedule, t, target, min_snr_gamma)\n        losses = losses * w / w.mean()",
+    ),
+)
+misconception(
+    "6.6",
+    "p_losses does not hand min_snr_gamma on: the weights always have gamma = 5",
+    edit=(
+        "min_snr_weight(schedule, t, target, min_snr_gamma)",
+        "min_snr_weight(schedule, t, target)",
+    ),
+)
+misconception(
+    "6.6",
+    "p_losses does not hand the target on: v is weighed like noise",
+    edit=(
+        "min_snr_weight(schedule, t, target, min_snr_gamma)",
+        'min_snr_weight(schedule, t, "noise", min_snr_gamma)',
+    ),
+)
+misconception(
+    "6.6",
+    "min_snr_gamma is not looked at in p_losses: nothing is weighed",
+    edit=("if min_snr_gamma is not None:", "if False:"),
+)
+misconception(
+    "6.6",
+    "training_step does not hand min_snr_gamma on",
+    edit=("t, y, noise, target, min_snr_gamma)\n", "t, y, noise, target)\n"),
+)
