@@ -26,7 +26,9 @@ class NotPretended(Exception):
 class _Generator(Generator):
     """torch.Generator, which exists on the pretended device too; the CPU's draws its numbers."""
 
-    here: dict[int, "_Generator"] = {}  # those of the device, by address; kept, like the storages below
+    here: dict[
+        int, "_Generator"
+    ] = {}  # those of the device, by address; kept, like the storages below
 
     def __new__(cls, device="cpu"):
         if torch.device(device).type != NAME:
@@ -233,6 +235,18 @@ _SPECIAL = {
     "aten::convolution_overrideable": _convolution,
     "aten::convolution_backward_overrideable": _convolution_backward,
 }
+
+
+def is_to_blame(error: BaseException) -> bool:
+    """Whether a program ended because the device lacks something, not because of a mistake of its own."""
+    if isinstance(error, NotPretended):
+        return True
+    text = str(error)
+    # Torch's words for an operation that a device does not have, for generators and for storages.
+    return isinstance(error, RuntimeError) and (
+        (isinstance(error, NotImplementedError) and (NAME in text or "PrivateUse1" in text))
+        or ("storage" in text and NAME in text)
+    )
 
 
 _deepcopy_elsewhere = Tensor.__deepcopy__
