@@ -270,6 +270,7 @@ def _set_up() -> list:
         _setup_privateuseone_for_python_backend(NAME, backend_module=_Module())
         everything = torch.library.Library("_", "IMPL")
         everything.fallback(_operation, "PrivateUse1")
+        everything.fallback(torch.library.fallthrough_kernel, "AutocastPrivateUse1")  # no effect
         # These have a kernel of torch's own, which says that a backend should bring one.
         single = torch.library.Library("aten", "IMPL")
         for name in ("convolution_overrideable", "convolution_backward_overrideable"):
