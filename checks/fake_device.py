@@ -99,7 +99,9 @@ def forget() -> None:
 
 
 def _wrap(plain: Tensor) -> Tensor:
-    made = torch._C._acc.create_empty_tensor(list(plain.shape), plain.dtype)
+    # In inference mode too: a view of an ordinary tensor has to be an ordinary one.
+    with torch.inference_mode(False):
+        made = torch._C._acc.create_empty_tensor(list(plain.shape), plain.dtype)
     storage = made.untyped_storage()
     _numbers[storage._cdata] = (storage, plain)
     return made
@@ -135,7 +137,8 @@ def _operation(operation, *args, **kwargs):
     _check_devices(name, given, written)
     inside = {key: _inside(value) for key, value in given.items()}
     try:
-        result = _SPECIAL.get(name, _as_it_is)(operation, inside)
+        with torch.inference_mode(False), torch.no_grad():
+            result = _SPECIAL.get(name, _as_it_is)(operation, inside)
     except NotImplementedError as error:
         raise NotPretended(f"{name}: {error}") from None
     for key in written:
@@ -242,10 +245,11 @@ def is_to_blame(error: BaseException) -> bool:
     if isinstance(error, NotPretended):
         return True
     text = str(error)
-    # Torch's words for an operation that a device does not have, for generators and for storages.
+    # Torch's words for an operation that a device does not have, for generators, for storages.
     return isinstance(error, RuntimeError) and (
         (isinstance(error, NotImplementedError) and (NAME in text or "PrivateUse1" in text))
         or ("storage" in text and NAME in text)
+        or "inference tensor" in text
     )
 
 

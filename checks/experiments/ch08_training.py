@@ -444,6 +444,36 @@ def wrong_decay(impl):
 
 
 @experiment(
+    "8.3",
+    "On a GPU, the average lives where the model does",
+    points=1,
+    hint=(
+        "The copy of a model is on the device of the model; leave it there.",
+        "A copy on the CPU cannot be averaged with weights on the GPU.",
+    ),
+)
+def average_on_a_device(impl):
+    def run():
+        found = []
+        for where in ("cpu", fake_device.NAME):
+            model = net().to(where)
+            ema = impl.ExponentialMovingAverage(model, 0.9)
+            for i in range(2):
+                filled_with(model, i)
+                ema.update(model)
+            filled_with(model, 2)
+            found += [inside(ema, model)["weights"], weights(model)]
+        on_cpu, own_on_cpu, on_device, own_on_device = found
+        return {
+            "the average is that of the CPU": torch.allclose(on_cpu, on_device, atol=1e-5),
+            "the model has its own weights afterwards": torch.equal(own_on_cpu, own_on_device),
+        }
+
+    right = ("the average is that of the CPU", "the model has its own weights afterwards")
+    return on_the_device(run, dict.fromkeys(right, True))
+
+
+@experiment(
     "8.4",
     "With each batch: clear the gradients, loss, backward, step",
     points=2,
@@ -1412,6 +1442,11 @@ misconception(
     "8.3",
     "the average is the model itself, not a copy",
     edit=("copy.deepcopy(model).eval().requires_grad_(False)", "model"),
+)
+misconception(
+    "8.3",
+    "the average is kept on the CPU, wherever the model is",
+    edit=("copy.deepcopy(model).eval()", "copy.deepcopy(model).cpu().eval()"),
 )
 misconception(
     "8.3",

@@ -57,9 +57,9 @@ def draw(module, out: Path) -> str:
     _, raw, averaged = rows[-1]
     better = "below" if averaged < raw else "not yet below"
     return (
-        f"The loss of a small U-Net that your loop trained. Training jumps from batch to batch, since timesteps "
-        f"and noise are drawn anew; validation asks the same questions each time. In the end the averaged "
-        f"weights ({averaged:.3f}) are {better} the weights themselves ({raw:.3f})."
+        "The loss of a small U-Net that your loop trained. Training jumps from batch to batch, since "
+        "timesteps and noise are drawn anew; validation asks the same questions each time. In the end "
+        f"the averaged weights ({averaged:.3f}) are {better} the weights themselves ({raw:.3f})."
     )
 
 
