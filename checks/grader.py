@@ -361,7 +361,7 @@ class _Attempt:
             found = differences(expected, answer, rounding(expected, double))
         self.seen.append(diagnose.Seen(e, answer, fill, passed=not found))
         if not found:
-            return Result(e, PASSED)
+            return Result(e, PASSED, note=_not_run(expected))
         self.found[e.name] = found[0]
         if error:
             return Result(e, CRASHED, _error_text(error), call, _frames(error))
@@ -385,6 +385,13 @@ class _Attempt:
         self.printed += self._worker.printed()
         self._worker = None
         return how
+
+
+def _not_run(expected: dict) -> str:
+    """Why an experiment was not run on this machine, "" when it was; see `checks.lab.not_run`."""
+    children = expected.get("observed", {})
+    children = dict(children.get("dict", [])) if isinstance(children, dict) else {}
+    return f"not run: {children['not run']}" if "not run" in children else ""
 
 
 def _symptom(difference: Difference) -> str:

@@ -22,6 +22,7 @@ __all__ = [
     "labels",
     "near",
     "normal",
+    "not_run",
     "noted",
     "projected",
     "raises",
@@ -30,6 +31,7 @@ __all__ = [
     "torch",
     "toy_model",
     "uint8_images",
+    "without_compiler",
 ]
 
 
@@ -196,6 +198,29 @@ def toy_model(classes: int = 5) -> ToyModel:
 def near(value, margin: float) -> Near:
     """A number that chance moves: it may differ from the reference's by `margin` (six sigma, say)."""
     return Near(float(value), float(margin))
+
+
+def not_run(why: str) -> dict:
+    """What an experiment returns that cannot be run on this machine, with any program: it counts as passed.
+
+    The report says why, beside the verdict.
+    """
+    return {NOT_RUN: why}
+
+
+NOT_RUN = "not run"
+
+
+def without_compiler() -> None:
+    """Let optimisers be made, cleared and saved without torch's compiler, whose import takes a second.
+
+    Torch marks some of their methods as not to be compiled, and imports the compiler for it on first use.
+    The steps of torch's own optimisers still do. To be called when a file of experiments is loaded.
+    """
+    for method in vars(torch.optim.Optimizer).values():
+        inner = getattr(method, "__wrapped__", None)
+        if inner is not None:
+            inner.__dynamo_disable = inner
 
 
 def raises(call) -> str:

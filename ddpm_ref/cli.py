@@ -724,9 +724,9 @@ def _train(
     """Train into a folder, with all that a person sees of it; exits when it is interrupted."""
     from ddpm_ref.data import split_dataset
     from ddpm_ref.distributed import join_world, leave_world
+    from ddpm_ref.jobs import Hooks
     from ddpm_ref.precision import select_precision
     from ddpm_ref.runs import Run, fit_to_dataset, make_model, must_be_new, train
-    from ddpm_ref.training import Hooks
 
     if not resume:
         must_be_new(folder)  # before the other processes are met: one of them will make it

@@ -27,16 +27,14 @@ from ddpm_ref.diffusion import NoiseSchedule
 from ddpm_ref.distributed import World
 from ddpm_ref.errors import UserError, closest_hint, readable
 from ddpm_ref.files import load_weights, read_tensors, write_atomically, write_tensors
+from ddpm_ref.jobs import Diverged, Hooks, run_training
 from ddpm_ref.pictures import grid, save_picture
 from ddpm_ref.precision import allow_tf32, make_scaler, select_precision
 from ddpm_ref.presets import RunConfig, SampleConfig, for_images
 from ddpm_ref.sampling import SAMPLERS
 from ddpm_ref.training import (
-    Diverged,
     ExponentialMovingAverage,
-    Hooks,
     TrainingState,
-    fit,
     load_checkpoint,
     make_lr_schedule,
     make_optimizer,
@@ -330,7 +328,7 @@ def train(
         folder: must not exist; with `resume` it is that of an interrupted run.
         device: where to train.
         world: the processes that train together; only the first one writes.
-        hooks: as in `fit`; the run has been written to when its on_epoch and on_pause are called.
+        hooks: as in `run_training`; the run has been written to when its on_epoch and on_pause are called.
         resume: go on from the last checkpoint, or from the start where none was written yet, with the
             learning rate and the length of `config`.
 
@@ -409,7 +407,7 @@ def train(
     if knobs.compile:
         trained = torch.compile(trained)
     try:
-        return fit(
+        return run_training(
             *(state, batches, val_loader, schedule, knobs),
             null_label=len(images.classes),
             target=config.diffusion.target,

@@ -1,15 +1,14 @@
 """Chapter 8 · Training: the loop around the loss, and what keeps it honest.
 
-An epoch is one walk over the training loader; the clock that everything is written down by is the
-number of images seen. What a run is made of between two epochs is a `TrainingState`: a checkpoint
-is that state in a file, and training continues from it as if nothing had happened.
+An epoch is one walk over the training loader. What a training is made of between two epochs is a
+`TrainingState`: a checkpoint is that state in a file, and training goes on from it as if nothing had
+happened. `ddpm_ref.jobs` is the same loop for trainings that take hours.
 """
 
 import copy
 import math
-import time
 from collections.abc import Callable, Iterable
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,17 +16,14 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.amp import GradScaler
 from torch.optim import AdamW, Optimizer
-from torch.optim.lr_scheduler import LambdaLR
-from torch.utils.data import DataLoader
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
-from ddpm_ref.data import DeviceBatches
 from ddpm_ref.diffusion import NoiseSchedule
 from ddpm_ref.distributed import World
 from ddpm_ref.errors import UserError
 from ddpm_ref.files import load_weights, read_tensors, write_tensors
-from ddpm_ref.loss import losses_per_image, sample_timesteps, training_step
+from ddpm_ref.loss import p_losses, sample_timesteps, training_step
 from ddpm_ref.precision import autocast, make_scaler
-from ddpm_ref.presets import TrainConfig
 
 
 def select_device(name: str | None = None) -> torch.device:
@@ -128,6 +124,28 @@ class ExponentialMovingAverage:
             model.load_state_dict(own)
 
 
+def mixed_precision(
+    device: torch.device, precision: str
+) -> tuple[AbstractContextManager, GradScaler]:
+    """★ What it takes to compute in a precision: a context for the forward pass, a scaler for the rest.
+
+        "fp32"    everything in 32 bits
+        "bf16"    products in 16 bits with the range of fp32: needs no scaling
+        "fp16"    products in 16 bits with a small range: losses are scaled up, so that no gradient is
+                  rounded to 0, and gradients scaled back (Micikevicius et al. 2018, section 3.2)
+
+    Returns:
+        (context, scaler): the one to be entered once a step, the other enabled for "fp16" only;
+        a scaler that is not enabled passes everything through.
+
+    Raises:
+        ValueError: on an unknown precision.
+    """
+    if precision not in ("fp32", "bf16", "fp16"):
+        raise ValueError(f"precision must be fp32, bf16 or fp16, got {precision!r}")
+    return autocast(device, precision), make_scaler(device, precision)
+
+
 def train_one_epoch(
     model: nn.Module,
     loader: Iterable[tuple[Tensor, Tensor]],
@@ -138,7 +156,7 @@ def train_one_epoch(
     label_dropout: float = 0.1,
     min_snr_gamma: float | None = None,
     grad_clip: float = 1.0,
-    lr_schedule: LambdaLR | None = None,
+    lr_schedule: LRScheduler | None = None,
     ema: ExponentialMovingAverage | None = None,
     precision: str = "fp32",
     scaler: GradScaler | None = None,
@@ -148,14 +166,16 @@ def train_one_epoch(
     """One walk over the loader: for each batch loss, gradient, clipping, step, schedule, average.
 
     Args:
-        model: in the mode it will train in; it is put into training mode.
-        loader: batches of x_0 (B, C, H, W) in [−1, 1] and y (B,) int64.
-        schedule, target, label_dropout, min_snr_gamma, null_label: as in `training_step`.
+        model: on the device to train on; it is put into training mode.
+        loader: batches of x_0 (B, C, H, W) in [−1, 1] and y (B,) int64, on any device.
+        schedule: its tables may be on any device.
+        optimizer: of the model's parameters.
+        null_label, target, label_dropout, min_snr_gamma: as in `training_step`.
         grad_clip: the gradient of all parameters together is scaled down to this norm.
         lr_schedule, ema: stepped after the optimiser, if there are any.
-        precision: "fp32", "bf16" or "fp16", of the forward pass (Micikevicius et al. 2018).
-        scaler: keeps fp16 gradients above 0; made here when None. Gradients are clipped after they
-            have been scaled back: before it, the limit would be thousands of times too low.
+        precision: of the forward pass, see `mixed_precision`.
+        scaler: made here when None. Gradients are clipped after they have been scaled back: before
+            it, the limit would be thousands of times too low.
         on_step: called as on_step(batch_size, loss) after each step; the loss is a detached tensor:
             looking at it makes a GPU wait.
         should_stop: asked after each step whether to end the walk here.
@@ -165,12 +185,14 @@ def train_one_epoch(
     """
     model.train()
     device = next(model.parameters()).device
-    scaler = scaler or make_scaler(device, precision)
+    schedule = schedule.to(device)
+    context, own_scaler = mixed_precision(device, precision)
+    scaler = scaler or own_scaler
     total, images = torch.zeros((), device=device), 0
     for x_0, y in loader:
         x_0, y = x_0.to(device, non_blocking=True), y.to(device, non_blocking=True)
         optimizer.zero_grad(set_to_none=True)
-        with autocast(device, precision):
+        with context:
             loss = training_step(
                 model, schedule, x_0, y, null_label, label_dropout, target, min_snr_gamma
             )
@@ -200,53 +222,42 @@ def validate(
     schedule: NoiseSchedule,
     target: str = "noise",
     seed: int = 0,
-    buckets: int = 10,
-    max_images: int | None = None,
     precision: str = "fp32",
-    world: World | None = None,
-) -> tuple[float, list[float]]:
+) -> float:
     """The loss on images that training never sees, at timesteps and noise that never change.
 
-    Both are drawn from `seed`, so that two values differ because the model does. The global random
-    state and the model's mode are left as they were. The mean alone says little (it is ruled by small
-    t, pictures by large t), so the loss is also given by bucket of t: bucket k holds
-    t = k·T/buckets … (k + 1)·T/buckets − 1. With `max_images`, batches are taken until so many images
-    have been looked at: always the same ones, since the loader does not shuffle. With several
-    processes each looks at its share of every batch, and all get the result.
+    Both are drawn from `seed`, on the CPU, so that two values differ because the model does. The
+    global random state (which a loader draws from, too) and the model's mode are left as they were.
 
     Returns:
-        The mean over images, and the mean of each bucket (NaN where no t fell).
+        The mean over all images.
     """
-    was_training = model.training
+    was_training, random_state = model.training, torch.get_rng_state()
     model.eval()
     device = next(model.parameters()).device
+    schedule = schedule.to(device)
     generator = Generator().manual_seed(seed)
-    world = world or World()
-    losses, times, seen = [], [], 0
+    total, images = 0.0, 0
     for x_0, y in loader:
         t = sample_timesteps(len(x_0), schedule.timesteps, generator=generator)
         noise = torch.randn(x_0.shape, generator=generator)
-        mine = (v[world.rank :: world.size] for v in (x_0, t, y, noise))
-        x_0, t, y, noise = (v.to(device) for v in mine)
+        x_0, t, y, noise = (v.to(device) for v in (x_0, t, y, noise))
         with autocast(device, precision):
-            errors = losses_per_image(model, schedule, x_0, t, y, noise, target)
-        losses.append(torch.cat(world.gather(errors.cpu())))
-        times.append(torch.cat(world.gather(t.cpu())))
-        seen += len(losses[-1])
-        if max_images is not None and seen >= max_images:
-            break
+            loss = p_losses(model, schedule, x_0, t, y, noise, target)
+        total += loss.item() * len(x_0)
+        images += len(x_0)
     model.train(was_training)
-    losses, bucket = torch.cat(losses), torch.cat(times) * buckets // schedule.timesteps
-    return losses.mean().item(), [losses[bucket == k].mean().item() for k in range(buckets)]
+    torch.set_rng_state(random_state)
+    return total / max(1, images)
 
 
 @dataclass
 class TrainingState:
-    """What a run is made of at one moment; a checkpoint holds all of it.
+    """What a training is made of at one moment; a checkpoint holds all of it.
 
     Attributes:
-        model, optimizer, lr_schedule, scaler, ema: the moving parts; no ema for None.
-        shuffling: the generator that the training batches are shuffled with.
+        model, optimizer, lr_schedule, scaler, ema: the moving parts; None for what there is not.
+        shuffling: the generator that the training batches are shuffled with; None for torch's own.
         world: the processes that train together.
         epoch: epochs finished.
         batches: batches done of the epoch that is not finished.
@@ -259,10 +270,10 @@ class TrainingState:
 
     model: nn.Module
     optimizer: Optimizer
-    lr_schedule: LambdaLR
-    scaler: GradScaler
-    ema: ExponentialMovingAverage | None
-    shuffling: Generator
+    lr_schedule: LRScheduler | None = None
+    scaler: GradScaler | None = None
+    ema: ExponentialMovingAverage | None = None
+    shuffling: Generator | None = None
     world: World = field(default_factory=World)
     epoch: int = 0
     batches: int = 0
@@ -274,11 +285,38 @@ class TrainingState:
 
     def __post_init__(self):
         # The order of an epoch follows from the generator's state before it: remember that one.
-        self.shuffling_before_epoch = self.shuffling.get_state()
+        self.shuffling_before_epoch = self.shuffling.get_state() if self.shuffling else None
 
 
 # The numbers of a state that a checkpoint's header holds as they are.
 _COUNTERS = ("epoch", "batches", "loss_sum", "step", "images_seen", "seconds")
+
+
+def random_states(state: TrainingState) -> dict[str, Tensor]:
+    """★ Where all generators stand that training draws from, by name."""
+    states = {}
+    for rank, global_state in enumerate(state.world.gather(torch.get_rng_state())):
+        states[f"torch.{rank}"] = global_state
+    if torch.cuda.is_available():
+        for rank, global_state in enumerate(state.world.gather(torch.cuda.get_rng_state())):
+            states[f"cuda.{rank}"] = global_state
+    if state.shuffling is not None:
+        before = state.shuffling_before_epoch
+        states["shuffling"] = before if state.batches else state.shuffling.get_state()
+    return states
+
+
+def restore_random_states(states: dict[str, Tensor], state: TrainingState) -> None:
+    """★ Put all generators back to where they stood."""
+    # With more processes than before, the new ones keep the random state that they started with.
+    rank = state.world.rank
+    if f"torch.{rank}" in states:
+        torch.set_rng_state(states[f"torch.{rank}"])
+    if f"cuda.{rank}" in states and torch.cuda.is_available():
+        torch.cuda.set_rng_state(states[f"cuda.{rank}"])
+    if state.shuffling is not None and "shuffling" in states:
+        state.shuffling.set_state(states["shuffling"])
+        state.shuffling_before_epoch = states["shuffling"]
 
 
 def save_checkpoint(path: Path, state: TrainingState, about: dict | None = None) -> None:
@@ -288,36 +326,28 @@ def save_checkpoint(path: Path, state: TrainingState, about: dict | None = None)
     (anything that JSON can hold) stand in the header. Nothing in it can run code when it is loaded,
     as a pickle could. With several processes all have to call it, and the first one writes.
     """
-    tensors = {f"model.{k}": v for k, v in state.model.state_dict().items()}
-    if state.ema is not None:
-        tensors |= {f"ema.{k}": v for k, v in state.ema.average.state_dict().items()}
     optimizer = state.optimizer.state_dict()
+    tensors = _named("model", state.model.state_dict())
     for i, moments in optimizer["state"].items():
-        tensors |= {f"optimizer.{i}.{k}": torch.as_tensor(v) for k, v in moments.items()}
-    tensors["rng.shuffling"] = (
-        state.shuffling_before_epoch if state.batches else state.shuffling.get_state()
-    )
-    for rank, random_state in enumerate(state.world.gather(torch.get_rng_state())):
-        tensors[f"rng.torch.{rank}"] = random_state
-    if torch.cuda.is_available():
-        for rank, random_state in enumerate(state.world.gather(torch.cuda.get_rng_state())):
-            tensors[f"rng.cuda.{rank}"] = random_state
-    header = {name: getattr(state, name) for name in _COUNTERS} | {
-        "best_loss": state.best_loss if math.isfinite(state.best_loss) else None,
-        "ema_updates": state.ema.updates if state.ema else None,
-        "optimizer": optimizer["param_groups"],
-        "lr_schedule": {
-            k: v for k, v in state.lr_schedule.state_dict().items() if k != "lr_lambdas"
-        },
-        "scaler": state.scaler.state_dict(),
-        "about": about or {},
-    }
+        tensors |= _named(f"optimizer.{i}", {k: torch.as_tensor(v) for k, v in moments.items()})
+    tensors |= _named("rng", random_states(state))
+    header = {name: getattr(state, name) for name in _COUNTERS}
+    header["best_loss"] = state.best_loss if math.isfinite(state.best_loss) else None
+    header |= {"optimizer": optimizer["param_groups"], "about": about or {}}
+    if state.ema is not None:
+        tensors |= _named("ema", state.ema.average.state_dict())
+        header["ema_updates"] = state.ema.updates
+    if state.lr_schedule is not None:
+        position = state.lr_schedule.state_dict()
+        header["lr_schedule"] = {k: v for k, v in position.items() if k != "lr_lambdas"}
+    if state.scaler is not None:
+        header["scaler"] = state.scaler.state_dict()
     if state.world.is_main:
         write_tensors(path, tensors, header)
 
 
 def load_checkpoint(path: Path, state: TrainingState) -> dict:
-    """Put a saved state back into freshly made parts, random state included.
+    """Put a saved state back into freshly made parts, random states included.
 
     Returns:
         What was given to `save_checkpoint` as `about`.
@@ -329,196 +359,93 @@ def load_checkpoint(path: Path, state: TrainingState) -> dict:
     if "optimizer" not in header:
         raise UserError(f"{path} holds weights only, no training to go on with: take a run's last.")
     load_weights(state.model, _part(tensors, "model."), path)
-    if state.ema is not None:
-        load_weights(state.ema.average, _part(tensors, "ema."), path)
-        state.ema.updates = header["ema_updates"]
     moments: dict[int, dict[str, Tensor]] = {}
     for name, value in _part(tensors, "optimizer.").items():
         i, _, key = name.partition(".")
         moments.setdefault(int(i), {})[key] = value
     state.optimizer.load_state_dict({"state": moments, "param_groups": header["optimizer"]})
-    state.lr_schedule.load_state_dict(header["lr_schedule"] | {"lr_lambdas": [None]})
-    if state.scaler.is_enabled() and header["scaler"]:
+    if state.ema is not None:
+        load_weights(state.ema.average, _part(tensors, "ema."), path)
+        state.ema.updates = header["ema_updates"]
+    if state.lr_schedule is not None:
+        functions = {"lr_lambdas": [None]} if isinstance(state.lr_schedule, LambdaLR) else {}
+        state.lr_schedule.load_state_dict(header["lr_schedule"] | functions)
+    if state.scaler is not None and state.scaler.is_enabled() and header["scaler"]:
         state.scaler.load_state_dict(header["scaler"])
-    state.shuffling.set_state(tensors["rng.shuffling"])
-    state.shuffling_before_epoch = tensors["rng.shuffling"]
-    # With more processes than before, the new ones keep the random state that they started with.
-    rank = state.world.rank
-    if f"rng.torch.{rank}" in tensors:
-        torch.set_rng_state(tensors[f"rng.torch.{rank}"])
-    if f"rng.cuda.{rank}" in tensors and torch.cuda.is_available():
-        torch.cuda.set_rng_state(tensors[f"rng.cuda.{rank}"])
     for name in _COUNTERS:
         setattr(state, name, header[name])
     state.best_loss = math.inf if header["best_loss"] is None else header["best_loss"]
+    restore_random_states(_part(tensors, "rng."), state)
     return header["about"]
+
+
+def _named(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {f"{prefix}.{k}": v for k, v in tensors.items()}
 
 
 def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
 
 
-@dataclass(frozen=True)
-class Hooks:
-    """What a run does besides training; each is called in every process.
-
-    Attributes:
-        on_step: on_step(images, loss) after each step; images of all processes, the loss a tensor.
-        on_epoch: on_epoch(state, metrics) after each epoch; `metrics` is a row of `metrics.csv`.
-        on_pause: on_pause(state) every `checkpoint_seconds`, and when the training is interrupted.
-        validating: wraps the validation loader, for a sign of life.
-        interrupted: asked after each step whether to stop here (a signal came, say).
-    """
-
-    on_step: Callable[[int, Tensor], None] = lambda images, loss: None
-    on_epoch: Callable[[TrainingState, dict], None] = lambda state, metrics: None
-    on_pause: Callable[[TrainingState], None] = lambda state: None
-    validating: Callable[[Iterable], Iterable] = iter
-    interrupted: Callable[[], bool] = lambda: False
-
-
-class Diverged(UserError):
-    """The loss is no number any more, or far above that of a model that has learnt nothing."""
-
-
 def fit(
     state: TrainingState,
-    train_batches: DeviceBatches | DataLoader,
-    val_loader: DataLoader,
+    train_loader: Iterable[tuple[Tensor, Tensor]],
+    val_loader: Iterable[tuple[Tensor, Tensor]],
     schedule: NoiseSchedule,
-    config: TrainConfig,
     null_label: int,
+    epochs: int,
     target: str = "noise",
+    label_dropout: float = 0.1,
+    min_snr_gamma: float | None = None,
+    grad_clip: float = 1.0,
     precision: str = "fp32",
-    hooks: Hooks | None = None,
-    trained: nn.Module | None = None,
-) -> bool:
-    """Train from where `state` is until `config.images` have been seen, or `config.seconds` are over.
+    checkpoint: Path | None = None,
+    on_epoch: Callable[[TrainingState, dict[str, float]], None] | None = None,
+) -> None:
+    """Train from where `state` is until it has `epochs` epochs behind it.
 
-    After each epoch (the last may be partial) the averaged model, or the model where there is no
-    average, is validated.
+    Each epoch is `train_one_epoch`, then `validate` of the averaged model (of the model itself where
+    there is no average), then the callback, then the checkpoint.
 
     Args:
         state: is moved forward.
-        train_batches: `DeviceBatches`, or a loader; only the former is taken up again in the middle
-            of an epoch where it was left, to the bit.
-        val_loader, schedule, null_label, target, precision: as in `train_one_epoch`, `validate`.
-        config: lengths and knobs.
-        hooks: see there.
-        trained: what the loss is computed by, where it is not `state.model` itself: that model
-            compiled, or shared with other processes.
-
-    Returns:
-        Whether it came to its end; False when it was interrupted.
-
-    Raises:
-        Diverged: when the loss is not finite or above 10 (that of an untrained model is 1), looked at
-            every 50 steps and before anything is saved.
+        train_loader, val_loader, schedule, null_label, target, label_dropout, min_snr_gamma,
+            grad_clip, precision: as in `train_one_epoch` and `validate`.
+        epochs: in all, those of before a checkpoint counted.
+        checkpoint: written after each epoch; None for no file at all.
+        on_epoch: called as on_epoch(state, metrics) with the numbers "epoch", "step", "images_seen",
+            "train_loss" and "val_loss".
     """
-    hooks = hooks or Hooks()
-    world = state.world
-    total_steps = math.ceil(config.images / config.batch_size)
-    began = time.monotonic() - state.seconds
-    saved = time.monotonic()
-    images_a_step = config.batch_size
-    interrupted = False
 
-    def now() -> float:
-        return time.monotonic() - began
-
-    def over() -> bool:
-        nonlocal interrupted
-        if state.step >= total_steps:
-            return True
-        # Several processes have to agree, which costs time: they ask each other every tenth step.
-        if world.size > 1 and state.step % 10:
-            return False
-        interrupted = world.any(hooks.interrupted())
-        return interrupted or world.any(config.seconds is not None and now() > config.seconds)
-
-    def count(_: int, loss: Tensor) -> None:
-        nonlocal saved
+    def count(batch_size: int, loss: Tensor) -> None:
         state.step += 1
-        state.batches += 1
-        state.images_seen += images_a_step
-        losses.append(loss)
-        if state.step % 50 == 0:
-            settle()
-            if world.any(time.monotonic() - saved > config.checkpoint_seconds):
-                pause()
-                saved = time.monotonic()
-        hooks.on_step(images_a_step, loss)
+        state.images_seen += batch_size
 
-    def settle() -> None:
-        """Add up the losses since the last time; only here does a GPU have to be waited for."""
-        for loss in torch.stack(losses).double().tolist() if losses else ():
-            state.loss_sum += loss * images_a_step
-            if not loss < 10:
-                raise Diverged(f"The loss became {loss:g} by step {state.step}.")
-        losses.clear()
-
-    def pause() -> None:
-        """Let the run save what is there, if it is sound."""
-        _check_finite(state)
-        state.seconds = now()
-        hooks.on_pause(state)
-
-    losses: list[Tensor] = []
-    while not over():
-        if state.batches and isinstance(train_batches, DeviceBatches):
-            train_batches.first = state.batches
-        else:
-            state.batches, state.loss_sum = 0, 0.0
-            state.shuffling_before_epoch = state.shuffling.get_state()
-        train_one_epoch(
-            trained or state.model,
-            train_batches,
+    while state.epoch < epochs:
+        train_loss = train_one_epoch(
+            state.model,
+            train_loader,
             schedule,
             state.optimizer,
             null_label,
             target,
-            config.label_dropout,
-            config.min_snr_gamma,
-            config.grad_clip,
+            label_dropout,
+            min_snr_gamma,
+            grad_clip,
             state.lr_schedule,
             state.ema,
             precision,
             state.scaler,
             on_step=count,
-            should_stop=over,
         )
-        settle()
-        if interrupted:
-            pause()
-            return False
-        _check_finite(state)
+        average = state.ema.applied(state.model) if state.ema else nullcontext()
+        with average:
+            val_loss = validate(state.model, val_loader, schedule, target, precision=precision)
         state.epoch += 1
-        train_loss = state.loss_sum / (state.batches * images_a_step)
-        state.batches, state.loss_sum = 0, 0.0
-        drawn_by = state.ema.average if state.ema else state.model
-        val_loss, by_bucket = validate(
-            *(drawn_by, hooks.validating(val_loader), schedule, target),
-            max_images=config.val_images,
-            precision=precision,
-            world=world,
-        )
         state.best_loss = min(state.best_loss, val_loss)
-        state.seconds = now()
-        metrics = {
-            "epoch": state.epoch,
-            "step": state.step,
-            "images_seen": state.images_seen,
-            "seconds": state.seconds,
-            "learning_rate": state.optimizer.param_groups[0]["lr"],
-            "train_loss": train_loss,
-            "val_loss": val_loss,
-        } | {f"val_loss_t{k}": value for k, value in enumerate(by_bucket)}
-        hooks.on_epoch(state, metrics)
-        saved = time.monotonic()
-    return not interrupted
-
-
-def _check_finite(state: TrainingState) -> None:
-    """The last step may have spoilt the weights without a loss that shows it yet."""
-    if not all(p.isfinite().all() for p in state.model.parameters()):
-        raise Diverged(f"The weights are no numbers any more after step {state.step}.")
+        metrics = {"epoch": state.epoch, "step": state.step, "images_seen": state.images_seen}
+        metrics |= {"train_loss": train_loss, "val_loss": val_loss}
+        if on_epoch:
+            on_epoch(state, metrics)
+        if checkpoint is not None:
+            save_checkpoint(checkpoint, state)

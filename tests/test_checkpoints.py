@@ -15,7 +15,9 @@ from safetensors.torch import save_file
 from ddpm_ref import files
 from ddpm_ref.errors import UserError
 from ddpm_ref.files import load_weights, read_tensors, write_atomically, write_tensors
-from ddpm_ref.training import Hooks, fit, load_checkpoint, save_checkpoint
+from ddpm_ref.jobs import Hooks
+from ddpm_ref.jobs import run_training as fit
+from ddpm_ref.training import load_checkpoint, save_checkpoint
 
 TWO_EPOCHS = tiny.config(images=216, learning_rate=5e-3, ema_decay=0.8)  # 9 steps each
 

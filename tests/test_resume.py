@@ -14,12 +14,12 @@ import pytest
 import tiny
 import torch
 
-from ddpm_ref import files, runs
+from ddpm_ref import files, runs, training
 from ddpm_ref.errors import UserError
 from ddpm_ref.files import read_tensors
+from ddpm_ref.jobs import Hooks
 from ddpm_ref.presets import RunConfig
 from ddpm_ref.runs import Run
-from ddpm_ref.training import Hooks
 
 STEPS_AN_EPOCH = 9  # 108 training images in batches of 12
 
@@ -141,7 +141,7 @@ def test_a_full_disk_costs_nothing_but_the_time_since_the_last_checkpoint(
 
 def test_a_divergence_keeps_the_last_good_checkpoint(tmp_path, monkeypatch):
     folder, seen = tmp_path / "run", []
-    step = runs.fit.__globals__["training_step"]
+    step = training.training_step
 
     def spoilt(*arguments):
         seen.append(1)

@@ -157,7 +157,9 @@ def test_without_an_average_a_painter_has_the_weights(tmp_path):
 def test_best_is_the_epoch_of_the_lowest_validation_loss(tmp_path, monkeypatch):
     """Validation made to say 0.5, 0.2, 0.9: best must be the second epoch, last the third."""
     said = iter([0.5, 0.2, 0.9])
-    monkeypatch.setattr("ddpm_ref.training.validate", lambda *a, **k: (next(said), [0.0] * 10))
+    monkeypatch.setattr(
+        "ddpm_ref.jobs.validate_by_timestep", lambda *a, **k: (next(said), [0.0] * 10)
+    )
     run = tiny.make_run(tmp_path / "run", images=3 * 108)
     epochs = {name: read_tensors(run.checkpoint(name))[1]["epoch"] for name in ("best", "last")}
     assert epochs == {"best": 2, "last": 3}

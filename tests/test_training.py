@@ -10,20 +10,19 @@ import tiny
 import torch
 from torch import nn
 
-from ddpm_ref import training
+from ddpm_ref import jobs
 from ddpm_ref.data import to_model_range
 from ddpm_ref.errors import UserError
+from ddpm_ref.jobs import Diverged, Hooks
+from ddpm_ref.jobs import run_training as fit
+from ddpm_ref.jobs import validate_by_timestep as validate
 from ddpm_ref.loss import training_step
 from ddpm_ref.training import (
-    Diverged,
     ExponentialMovingAverage,
-    Hooks,
-    fit,
     make_lr_schedule,
     make_optimizer,
     select_device,
     train_one_epoch,
-    validate,
 )
 
 
@@ -330,7 +329,7 @@ def test_fit_stops_by_the_clock(monkeypatch):
     """A clock that moves 1 s at each look: 10 s are a few steps, the images not nearly used up."""
     looks = itertools.count()
     clock = SimpleNamespace(monotonic=lambda: float(next(looks)))
-    monkeypatch.setattr(training, "time", clock)
+    monkeypatch.setattr(jobs, "time", clock)
     state, rows = run_fit(tiny.config(images=1000, seconds=10))
     assert 2 <= state.step <= 10
     assert len(rows) >= 1

@@ -1,0 +1,2291 @@
+"""Chapter 8: training.
+
+The loop is observed from outside: the grader hands in model, optimiser, schedule, scaler and average, which
+keep account of what is done with them, and the batches; chapter 6's `training_step` and `p_losses` are
+replaced by ones whose loss does not depend on chance. What comes out is then a matter of values: the weights
+after an epoch tell in which order things were done. A plain descent is used, since AdamW hides how long a
+gradient was.
+
+Devices are observed on a pretended one (`checks.fake_device`), which is there on every machine.
+"""
+
+import math
+import tempfile
+import weakref
+from contextlib import contextmanager, nullcontext, suppress
+from pathlib import Path
+
+from torch import nn
+
+from checks import experiment, fake_device, misconception
+from checks.lab import *
+from checks.lab import conditions, not_run, noted, without_compiler
+
+without_compiler()
+
+NULL = 7  # the null label: 7 classes, and no number of images, channels, rows or columns
+SIZES = (5, 5, 2)  # the last batch is smaller
+
+
+class Net(nn.Module):
+    """A model of eight numbers in two parameters, with two buffers; 1.3 times as much in training mode."""
+
+    def __init__(self, seed=0):
+        super().__init__()
+        self.scale = nn.Parameter(normal(4, seed=10 + seed))
+        self.shift = nn.Parameter(normal(4, seed=20 + seed))
+        self.register_buffer("offset", normal(4, seed=30 + seed))
+        self.register_buffer("count", torch.tensor(3 + seed))
+        self.calls = []
+
+    def forward(self, x, t, y=None):
+        self.calls.append((self.training, torch.is_grad_enabled()))
+        scale, shift, offset = (
+            v.reshape(1, 4, 1, 1) for v in (self.scale, self.shift, self.offset)
+        )
+        t, y = (v.to(x.dtype).reshape(-1, 1, 1, 1) for v in (t, y))
+        bent = torch.tanh(scale * x + 0.3 * torch.sin(t)) + shift * torch.cos(y) + offset
+        return 1.3 * bent if self.training else bent
+
+
+def net(seed=0):
+    return noted(Net(seed), f"Net({seed})")
+
+
+def weights(model):
+    """The eight numbers of a net."""
+    return torch.cat([model.scale.detach(), model.shift.detach()]).cpu().clone()
+
+
+def filled_with(model, seed):
+    """Other numbers in place of a net's own, as if training had gone on."""
+    with torch.no_grad():
+        model.scale.copy_(normal(4, seed=40 + seed))
+        model.shift.copy_(normal(4, seed=50 + seed))
+        model.offset.copy_(normal(4, seed=60 + seed))
+        model.count.fill_(100 + seed)
+
+
+class Descent(torch.optim.Optimizer):
+    """Descent with momentum. `rates` and `gradients` have what each step found."""
+
+    def __init__(self, model, rate=0.2, momentum=0.5):
+        super().__init__(list(model.parameters()), {"lr": rate, "momentum": momentum})
+        self.rates, self.gradients = [], []
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        found = []
+        for group in self.param_groups:
+            self.rates.append(group["lr"])
+            for p in group["params"]:
+                gradient = torch.zeros_like(p) if p.grad is None else p.grad
+                found.append(gradient.detach().flatten().cpu().clone())
+                if p.grad is None:
+                    continue
+                state = self.state[p]
+                if "momentum" not in state:
+                    state["momentum"] = torch.zeros_like(p)
+                state["momentum"].mul_(group["momentum"]).add_(p.grad)
+                p.add_(state["momentum"], alpha=-group["lr"])
+        self.gradients.append(torch.cat(found))
+
+
+def falling(optimizer):
+    """A learning rate that is another one after each step."""
+    return torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1 / (1 + step))
+
+
+class Average:
+    """In the place of an ExponentialMovingAverage: `seen` has the weights at each update."""
+
+    def __init__(self):
+        self.seen = []
+
+    def update(self, model):
+        self.seen.append(weights(model))
+
+    @contextmanager
+    def applied(self, model):
+        yield model
+
+
+def batches(*sizes, seed=0):
+    """A loader: (x_0, y) for each size."""
+    return [
+        (images(n, 4, 2, 3, seed=seed + k), torch.arange(n) * 3 % NULL) for k, n in enumerate(sizes)
+    ]
+
+
+class Losses:
+    """What takes the place of chapter 6's training_step and p_losses, and keeps account of the calls.
+
+    Args:
+        size: the loss is this many times as large.
+        chance: adds random numbers to the pictures, from torch's global generator.
+    """
+
+    def __init__(self, size=1.0, chance=0.0):
+        self.size, self.chance = size, chance
+        self.trained, self.validated, self.graphs = [], [], []
+        self.backwards = 0
+
+    def training_step(
+        self,
+        model,
+        schedule,
+        x_0,
+        y,
+        null_label,
+        label_dropout=0.1,
+        target="noise",
+        min_snr_gamma=None,
+        generator=None,
+    ):
+        alive = sum(graph() is not None for graph in self.graphs)
+        told = {"null label": null_label, "label dropout": label_dropout, "target": target}
+        self.trained.append({"x": x_0, "y": y, "alive": alive, "schedule": schedule, **told})
+        where = model.scale.device
+        if self.chance:
+            x_0 = x_0 + self.chance * torch.rand(x_0.shape)
+        x_0, y = x_0.to(where), y.to(where)
+        prediction = model(x_0, torch.arange(len(x_0), device=where), y)
+        if prediction.requires_grad:
+            prediction.register_hook(self._count(prediction))
+        return (prediction - 2 * x_0).square().mean() * self.size
+
+    def _count(self, prediction):
+        """Counts the backward passes, and lives as long as the graph that it hangs on."""
+
+        def hook(_):
+            self.backwards += 1
+
+        self.graphs.append(weakref.ref(hook))
+        return hook
+
+    def p_losses(self, model, schedule, x_0, t, y, noise=None, target="noise", min_snr_gamma=None):
+        told = {"target": target, "mode": model.training, "gradients": torch.is_grad_enabled()}
+        self.validated.append(
+            {"x": x_0, "t": t, "y": y, "noise": noise, "schedule": schedule, **told}
+        )
+        where = model.scale.device
+        x_0, y = x_0.to(where), (torch.full_like(t, NULL) if y is None else y).to(where)
+        prediction = model(x_0, torch.arange(len(x_0), device=where), y)
+        return (prediction - 2 * x_0).square().mean() * self.size
+
+
+def with_losses(impl, losses):
+    """The chapter with these losses in the place of chapter 6's."""
+    return impl.rebuilt(training_step=losses.training_step, p_losses=losses.p_losses)
+
+
+def an_epoch(impl, losses, model, loader, optimizer, **options):
+    """train_one_epoch with the losses; clipping is out of the way unless asked for."""
+    return with_losses(impl, losses).train_one_epoch(
+        model, loader, short_schedule(impl), optimizer, NULL, **{"grad_clip": 1e9, **options}
+    )
+
+
+@contextmanager
+def accelerators(cuda, mps):
+    """Within it, torch says that these are there, whichever way it is asked."""
+    best = "cuda" if cuda else "mps" if mps else None
+    answers = [
+        (torch.cuda, "is_available", cuda),
+        (torch.cuda, "device_count", int(cuda)),
+        (torch.backends.mps, "is_available", mps),
+        (torch.backends.mps, "is_built", mps),
+        (getattr(torch, "mps", None), "is_available", mps),
+        (getattr(torch, "mps", None), "device_count", int(mps)),
+        (getattr(torch, "accelerator", None), "is_available", best is not None),
+        (getattr(torch, "accelerator", None), "device_count", int(best is not None)),
+        (
+            getattr(torch, "accelerator", None),
+            "current_accelerator",
+            torch.device(best) if best else None,
+        ),
+    ]
+    before = [(o, n, getattr(o, n)) for o, n, _ in answers if o is not None and hasattr(o, n)]
+    for owner, name, answer in answers:
+        if owner is not None and hasattr(owner, name):
+            setattr(owner, name, lambda *_, answer=answer, **__: answer)
+    try:
+        yield
+    finally:
+        for owner, name, function in before:
+            setattr(owner, name, function)
+
+
+def kind(device):
+    """A device as text; anything else as what it is."""
+    return device.type if isinstance(device, torch.device) else f"a {type(device).__name__}"
+
+
+@experiment(
+    "8.1",
+    "The best device there is: CUDA, else MPS, else the CPU",
+    points=1,
+    hint=(
+        "Ask for CUDA first, and for MPS only when there is none.",
+        'Return a torch.device, not its name: torch.device("cuda").',
+    ),
+)
+def best_device(impl):
+    found = {}
+    for cuda, mps in ((True, True), (True, False), (False, True), (False, False)):
+        with accelerators(cuda, mps):
+            found[f"CUDA {cuda}, MPS {mps}"] = kind(impl.select_device())
+    return found
+
+
+@experiment(
+    "8.1",
+    "A device by its name; one that is not there is a ValueError",
+    points=1,
+    hint=(
+        "A name goes before everything else: whoever says cpu on a machine with a GPU wants the CPU.",
+        'torch.device("cuda:99") is made without a murmur on any machine. Only a tensor shows whether the '
+        "device is there: torch.empty(0, device=name).",
+        "try: return torch.empty(0, device=name).device, except (RuntimeError, AssertionError) as error: "
+        "raise ValueError(…) from error.",
+    ),
+)
+def device_by_name(impl):
+    with accelerators(True, True):
+        named = kind(impl.select_device("cpu"))
+    wrong = ("nonsense", "cuda:99")
+    return {"cpu": named, **{name: raises(lambda n=name: impl.select_device(n)) for name in wrong}}
+
+
+def settings(optimizer, model):
+    """The learning rate, betas and decay that each of a net's two parameters is under."""
+    found = {id(p): group for group in optimizer.param_groups for p in group["params"]}
+    rows = []
+    for p in model.parameters():
+        group = found.get(id(p), {})
+        rate, decay = (float(group.get(key, -1)) for key in ("lr", "weight_decay"))
+        rows.append([rate, *map(float, group.get("betas", (-1, -1))), decay])
+    return rows
+
+
+@experiment(
+    "8.2",
+    "AdamW, with the learning rate, betas and weight decay that are given",
+    points=1,
+    hint=(
+        "Which arguments does the function take, and does each of them arrive?",
+        "torch.optim.AdamW has names of its own for them: lr, betas, weight_decay.",
+    ),
+)
+def adamw(impl):
+    model = net()
+    optimizer = impl.make_optimizer(model, 3e-3, betas=(0.8, 0.95), weight_decay=0.3)
+    plain = impl.make_optimizer(model, 2e-3)
+    group = optimizer.param_groups[0]
+    # Newer versions of torch have AdamW as a kind of Adam, with a switch.
+    decoupled = isinstance(optimizer, torch.optim.AdamW) or bool(
+        group.get("decoupled_weight_decay")
+    )
+    return {
+        "AdamW": decoupled,
+        "given": settings(optimizer, model)[0],
+        "by default": settings(plain, model)[0],
+        "eps": float(group.get("eps", -1)),
+        "amsgrad": bool(group.get("amsgrad")),
+    }
+
+
+@experiment(
+    "8.2",
+    "All parameters of the model, under the same settings",
+    points=1,
+    hint=(
+        "A parameter that the optimiser does not hold never learns, and nobody tells you.",
+        "model.parameters() gives all of them, those of the layers inside too.",
+    ),
+)
+def all_parameters(impl):
+    model = nn.Sequential(net(1), nn.Sequential(nn.Linear(3, 2), nn.GroupNorm(1, 2)))
+    optimizer = impl.make_optimizer(model, 3e-3, betas=(0.8, 0.95), weight_decay=0.3)
+    held = [id(p) for group in optimizer.param_groups for p in group["params"]]
+    return {
+        "held": [held.count(id(p)) for p in model.parameters()],
+        "of others": len(set(held) - {id(p) for p in model.parameters()}),
+        "settings": settings(optimizer, model),
+    }
+
+
+def inside(ema, model):
+    """The numbers that a model has while the average is applied: parameters, buffers."""
+    with ema.applied(model):
+        return numbers(model)
+
+
+def numbers(model):
+    return {
+        "weights": weights(model),
+        "offset": model.offset.cpu().clone(),
+        "count": int(model.count),
+    }
+
+
+@experiment(
+    "8.3",
+    "It starts as a copy, with numbers of its own, and leaves the model alone",
+    points=1,
+    hint=(
+        "Before the first update the average is what the model was when the average was made.",
+        "Keeping the parameters themselves is no copy: when training changes them, it changes the average.",
+        "self.average = copy.deepcopy(model).eval().requires_grad_(False): eval() and requires_grad_() on "
+        "the copy, not on the model.",
+    ),
+)
+def starts_as_a_copy(impl):
+    model = net()
+    ema = impl.ExponentialMovingAverage(model, 0.99)
+    facts = {
+        "the model's mode": model.training,
+        "the model learns": [p.requires_grad for p in model.parameters()],
+    }
+    filled_with(model, 1)
+    return {**facts, "average": inside(ema, model)["weights"]}
+
+
+@experiment(
+    "8.3",
+    "Each update is decay · average + (1 − decay) · parameter, with a decay that warms up",
+    points=3,
+    hint=(
+        "The average moves slowly: most of it stays, a little of the model comes in.",
+        "decay_i = min(decay, (1 + i) / (10 + i)), i = 0 at first: 1/10, 2/11, 3/12, …",
+        "mine.mul_(decay).add_(its, alpha=1 - decay) for each pair of parameters, then self.updates += 1.",
+    ),
+)
+def moves_slowly(impl):
+    model = net()
+    found = {}
+    for decay in (0.99, 0.2):
+        ema = impl.ExponentialMovingAverage(model, decay)
+        for i in range(4):
+            filled_with(model, i)
+            ema.update(model)
+            found[f"decay {decay}, update {i}"] = inside(ema, model)["weights"]
+    return found
+
+
+@experiment(
+    "8.3",
+    "Buffers are copied as they are",
+    points=1,
+    hint=(
+        "A buffer may count things, or hold a table: an average of it means nothing.",
+        "for mine, its in zip(self.average.buffers(), model.buffers()): mine.copy_(its)",
+    ),
+)
+def buffers_are_copied(impl):
+    model = net()
+    ema = impl.ExponentialMovingAverage(model, 0.99)
+    found = []
+    for i in range(3):
+        filled_with(model, i)
+        ema.update(model)
+        seen = inside(ema, model)
+        found.append({"offset": seen["offset"], "count": seen["count"]})
+    return found
+
+
+@experiment(
+    "8.3",
+    "Applied, the model has the average; afterwards its own numbers again, whatever happens",
+    points=2,
+    hint=(
+        "model.state_dict() does not copy: what it holds are the weights themselves.",
+        "`finally` also runs when something between try and it raises an error.",
+        "own = copy.deepcopy(model.state_dict()); model.load_state_dict(…the average's…); try: yield model; "
+        "finally: model.load_state_dict(own)",
+    ),
+)
+def applied_and_taken_back(impl):
+    model = net()
+    ema = impl.ExponentialMovingAverage(model, 0.99)
+    filled_with(model, 1)
+    ema.update(model)
+    filled_with(model, 2)
+    during = inside(ema, model)
+    after = numbers(model)
+    with suppress(ZeroDivisionError), ema.applied(model):
+        raise ZeroDivisionError
+    failed = numbers(model)
+    model.train(conditions.train)
+    ema.update(model)
+    return {
+        "inside": during,
+        "afterwards": after,
+        "after an error": failed,
+        "the average, one update later": inside(ema, model),
+        "the model learns": [p.requires_grad for p in model.parameters()],
+    }
+
+
+@experiment(
+    "8.3",
+    "A decay outside [0, 1) is a ValueError",
+    points=1,
+    hint=(
+        "__init__ was given to you with this check: has it been lost?",
+        "With a decay of 1 the average would never move.",
+    ),
+)
+def wrong_decay(impl):
+    cases = (-0.1, 1.0, 1.5, 0.0, 0.999)
+    return {
+        f"decay {d}": raises(lambda d=d: impl.ExponentialMovingAverage(net(), d)) for d in cases
+    }
+
+
+@experiment(
+    "8.3",
+    "On a GPU, the average lives where the model does",
+    points=1,
+    hint=(
+        "The copy of a model is on the device of the model; leave it there.",
+        "A copy on the CPU cannot be averaged with weights on the GPU.",
+    ),
+)
+def average_on_a_device(impl):
+    def run():
+        found = []
+        for where in ("cpu", fake_device.NAME):
+            model = net().to(where)
+            ema = impl.ExponentialMovingAverage(model, 0.9)
+            for i in range(2):
+                filled_with(model, i)
+                ema.update(model)
+            filled_with(model, 2)
+            found += [inside(ema, model)["weights"], weights(model)]
+        on_cpu, own_on_cpu, on_device, own_on_device = found
+        return {
+            "the average is that of the CPU": torch.allclose(on_cpu, on_device, atol=1e-5),
+            "the model has its own weights afterwards": torch.equal(own_on_cpu, own_on_device),
+        }
+
+    right = ("the average is that of the CPU", "the model has its own weights afterwards")
+    return on_the_device(run, dict.fromkeys(right, True))
+
+
+@experiment(
+    "8.4",
+    "With each batch: clear the gradients, loss, backward, step",
+    points=2,
+    hint=(
+        "backward() adds to the gradients that are there: who clears them, and when?",
+        "zero_grad() may come before the loss or after the step, but not between backward and step.",
+        "optimizer.zero_grad(); loss = training_step(…); loss.backward(); …; optimizer.step(), all of it "
+        "inside the loop.",
+    ),
+)
+def one_step_a_batch(impl):
+    losses, model = Losses(), net()
+    optimizer = Descent(model)
+    passes = []
+    optimizer.register_step_pre_hook(lambda *_: passes.append(losses.backwards))
+    an_epoch(impl, losses, model.eval(), batches(*SIZES), optimizer)
+    return {
+        "weights": weights(model),
+        "backward passes before each step": passes,
+        "training mode at each loss": [mode for mode, _ in model.calls],
+    }
+
+
+@experiment(
+    "8.4",
+    "The gradient of all parameters together is scaled down to grad_clip",
+    points=2,
+    hint=(
+        "Clipping comes between backward and step: it works on the gradients that are there.",
+        "One norm is taken over all parameters. A shorter gradient stays as it is; so does the direction.",
+        "nn.utils.clip_grad_norm_(model.parameters(), grad_clip)",
+    ),
+)
+def clipped_by_norm(impl):
+    found = {}
+    for clip, size in ((0.5, 1.0), (0.5, 0.02), (2.0, 1.0)):
+        model = net()
+        optimizer = Descent(model)
+        loader = batches(5, 2)
+        an_epoch(impl, Losses(size), model, loader, optimizer, grad_clip=clip)
+        gradients = torch.stack(optimizer.gradients or [torch.zeros(8)])
+        found[f"grad_clip {clip}, the loss times {size}"] = {
+            "gradients at each step": gradients,
+            "weights": weights(model),
+        }
+    return found
+
+
+@experiment(
+    "8.4",
+    "The schedule of the learning rate and the average follow each step of the optimiser",
+    points=2,
+    hint=(
+        "The first step is made with the first learning rate: the schedule moves on after it.",
+        "Both belong into the loop over batches, after optimizer.step(): the average is of the new weights.",
+    ),
+)
+def after_the_step(impl):
+    losses, model = Losses(), net()
+    optimizer, average = Descent(model), Average()
+    schedule = falling(optimizer)
+    kept = []
+    optimizer.register_step_post_hook(lambda *_: kept.append(weights(model)))
+    an_epoch(
+        *(impl, losses, model, batches(*SIZES), optimizer),
+        lr_schedule=schedule,
+        ema=average,
+    )
+    return {
+        "learning rates": optimizer.rates,
+        "learning rate in the end": optimizer.param_groups[0]["lr"],
+        "averaged": average.seen,
+        "weights after each step": kept,
+    }
+
+
+@experiment(
+    "8.4",
+    "The loss of the epoch is the mean over its images",
+    points=1,
+    hint=(
+        "A batch of 2 images counts for less than one of 5.",
+        "Add up loss · B, and divide by the number of images in the end. float(…) makes a number of it.",
+    ),
+)
+def mean_over_images(impl):
+    found = {}
+    for sizes in (SIZES, (1, 6), (4,)):
+        losses, model = Losses(), net()
+        found[str(list(sizes))] = an_epoch(
+            impl, losses, model, batches(*sizes), Descent(model, rate=0.0)
+        )
+    return found
+
+
+@experiment(
+    "8.4",
+    "training_step is told everything, and on_step what became of it",
+    points=1,
+    hint=(
+        "Compare the call with the signature of chapter 6's training_step: null label, dropout, target.",
+        "on_step(len(x_0), loss.detach()): the number of images and the loss, without its graph.",
+    ),
+)
+def everything_is_told(impl):
+    losses, model, steps = Losses(), net(), []
+    loader = batches(*SIZES)
+    an_epoch(
+        *(impl, losses, model, loader, Descent(model)),
+        target="v",
+        label_dropout=0.35,
+        on_step=lambda n, loss: steps.append(
+            [int(n), float(loss), bool(getattr(loss, "requires_grad", False))]
+        ),
+    )
+    keys = ("null label", "label dropout", "target")
+    return {
+        "told": [{key: call[key] for key in keys} for call in losses.trained],
+        "pictures": [call["x"] for call in losses.trained],
+        "labels": [call["y"] for call in losses.trained],
+        "on_step": steps,
+    }
+
+
+@experiment(
+    "8.4",
+    "No graph outlives its step",
+    points=1,
+    hint=(
+        "`total += loss` keeps the graph of every batch, and the memory it needs, until the epoch is over.",
+        "loss.detach() has the number without the graph; so has loss.item().",
+    ),
+)
+def no_graph_is_kept(impl):
+    losses, model = Losses(), net()
+    an_epoch(impl, losses, model, batches(3, 3, 3, 3, 3, 3), Descent(model))
+    # The last loss may still be there when the next one is made.
+    return {
+        "earlier graphs at each loss": [max(0, call["alive"] - 1) for call in losses.trained],
+        "losses with a graph": len(losses.graphs),
+    }
+
+
+class Tables:
+    """Turns a noise schedule into one that says whether its tables are used where they are not."""
+
+    def __init__(self, schedule):
+        self.read = read = []
+
+        class Watched(type(schedule)):
+            def __getattribute__(self, name):
+                value = super().__getattribute__(name)
+                if isinstance(value, torch.Tensor):
+                    read.append(value.device.type)
+                return value
+
+        self.schedule = schedule
+        schedule.__class__ = Watched
+
+
+def on_the_device(run, right):
+    """run() on the pretended device.
+
+    Where torch has none, nothing is run. Where the device lacks what a GPU has, nothing is held against
+    the program: `right` is what a right one shows.
+    """
+    if not fake_device.AVAILABLE:
+        return not_run("this torch cannot pretend to have a GPU (2.9 and later can)")
+    try:
+        return run()
+    except Exception as error:
+        if fake_device.is_to_blame(error):
+            return right
+        raise
+    finally:
+        fake_device.forget()
+
+
+def places(calls, *names):
+    """On which kinds of device the tensors of these names were, over all calls."""
+    return {
+        name: sorted({v.device.type if isinstance(v, torch.Tensor) else str(v) for v in values})
+        for name in names
+        for values in [[call[name] for call in calls]]
+    }
+
+
+def tables_at(calls):
+    """Where the tables of the schedules are that were handed on."""
+    return sorted({call["schedule"].alpha_bars.device.type for call in calls})
+
+
+@experiment(
+    "8.4",
+    "On a GPU, everything is moved to the model's device",
+    points=2,
+    hint=(
+        "The device is that of the model's parameters; loaders give batches on the CPU.",
+        "x_0 and y both have to move, and so do the schedule's tables: schedule.to(device). What you add up "
+        "in has to be there too, or be a plain number.",
+        "device = next(model.parameters()).device; x_0, y = x_0.to(device), y.to(device); "
+        "total = torch.zeros((), device=device), or total += loss.item() * len(x_0).",
+    ),
+)
+def training_on_a_device(impl):
+    here = [fake_device.NAME]
+    right = {"pictures": here, "labels": here, "tables of the schedule": here, "loss": True}
+
+    def run():
+        losses, model = Losses(), net().to(fake_device.NAME)
+        mean = an_epoch(impl, losses, model, batches(*SIZES), Descent(model))
+        found = places(losses.trained, "x", "y")
+        return {
+            "pictures": found["x"],
+            "labels": found["y"],
+            "tables of the schedule": tables_at(losses.trained),
+            "loss": isinstance(mean, float) and math.isfinite(mean),
+        }
+
+    return on_the_device(run, right)
+
+
+def a_validation(impl, losses, model, loader, **options):
+    return with_losses(impl, losses).validate(model, loader, short_schedule(impl), **options)
+
+
+@experiment(
+    "8.5",
+    "The mean over all images of the loader, for the target that is asked for",
+    points=1,
+    hint=(
+        "A batch of 2 images counts for less than one of 5.",
+        "loss.item() · B, added up, and divided by the number of images.",
+    ),
+)
+def validation_mean(impl):
+    found = {}
+    for sizes, target in ((SIZES, "noise"), ((1, 6), "v")):
+        losses = Losses()
+        mean = a_validation(impl, losses, net(), batches(*sizes), target=target)
+        found[str(list(sizes))] = {
+            "mean": mean,
+            "targets": [call["target"] for call in losses.validated],
+            "pictures": [call["x"] for call in losses.validated],
+        }
+    return found
+
+
+@experiment(
+    "8.5",
+    "Timesteps and noise follow from the seed, and are new for every image",
+    points=2,
+    hint=(
+        "Two validations have to differ by the model only; within one, images should not all be asked the "
+        "same.",
+        "A torch.Generator of your own, seeded once before the loop, is where both come from.",
+        "t = sample_timesteps(len(x_0), schedule.timesteps, generator=generator) and "
+        "noise = torch.randn(x_0.shape, generator=generator).",
+    ),
+)
+def fixed_by_the_seed(impl):
+    loader = batches(120, 120, 7)
+    drawn = []
+    for seed in (0, 0, 5):
+        losses = Losses()
+        torch.rand(3)
+        a_validation(impl, losses, net(), loader, seed=seed)
+        calls = losses.validated
+        drawn.append(
+            (
+                torch.cat([call["t"] for call in calls]),
+                torch.cat([call["noise"] for call in calls]),
+                [len(call["t"]) for call in calls],
+            )
+        )
+    (t, noise, sizes), (t_again, noise_again, _), (t_other, noise_other, _) = drawn
+    share = (t[:120] == t[120:240]).double().mean().item()
+    return {
+        "timesteps of each batch": sizes,
+        "timesteps, type": str(t.dtype),
+        "timesteps, from and to": [int(t.min()), int(t.max())],
+        "timesteps, mean": near(t.double().mean(), 1.9),
+        "timesteps that two batches share": near(share, 0.25),
+        "noise, shape": list(noise.shape),
+        "noise, mean": near(noise.double().mean(), 0.11),
+        "noise, spread": near(noise.double().std(), 0.08),
+        "noise, largest": near(min(float(noise.abs().max()), 3.5), 0.6),
+        "noise that two batches share": float((noise[:120] == noise[120:240]).double().mean()),
+        "noise that two images share": float((noise[0] == noise[1]).double().mean()),
+        "the same again, timesteps": bool(torch.equal(t, t_again)),
+        "the same again, noise": bool(torch.equal(noise, noise_again)),
+        "another seed, the same timesteps": bool(torch.equal(t, t_other)),
+        "another seed, the same noise": bool(torch.equal(noise, noise_other)),
+    }
+
+
+@experiment(
+    "8.5",
+    "No gradients, in eval mode; mode and random state are left as they were",
+    points=2,
+    hint=(
+        "model.eval() before, model.train(was_training) after: the model may have been in either mode.",
+        "A DataLoader draws from torch's global generator whenever a walk over it begins.",
+        "random_state = torch.get_rng_state() before, torch.set_rng_state(random_state) after; and "
+        "@torch.no_grad() above the function.",
+    ),
+)
+def validation_leaves_no_trace(impl):
+    x, y = zip(*batches(4, 3), strict=True)
+    pictures = list(zip(torch.cat(x), torch.cat(y), strict=True))
+    loader = torch.utils.data.DataLoader(pictures, batch_size=5)
+    found = {}
+    for training in (True, False):
+        losses, model = Losses(), net().train(training)
+        before = torch.get_rng_state()
+        a_validation(impl, losses, model, loader)
+        found[f"training mode {training} before"] = {
+            "afterwards": model.training,
+            "random state": "as it was"
+            if torch.equal(before, torch.get_rng_state())
+            else "another one",
+            "modes": [call["mode"] for call in losses.validated],
+            "gradients": [call["gradients"] for call in losses.validated],
+        }
+    return found
+
+
+@experiment(
+    "8.5",
+    "The labels are the true ones",
+    points=1,
+    hint=(
+        "training_step drops labels and draws at random: it is for training. Here it is p_losses.",
+        "p_losses(model, schedule, x_0, t, y, noise, target)",
+    ),
+)
+def true_labels(impl):
+    losses, loader = Losses(), batches(*SIZES)
+    a_validation(impl, losses, net(), loader)
+    return {
+        "labels": [call["y"] for call in losses.validated],
+        "losses from training_step": len(losses.trained),
+    }
+
+
+@experiment(
+    "8.5",
+    "On a GPU, everything is moved to the model's device",
+    points=1,
+    hint=(
+        "Five things go into p_losses besides the model: x_0, t, y, noise, and the schedule.",
+        "What is drawn from a generator on the CPU is on the CPU. Draw it there, then move it: "
+        "noise = torch.randn(x_0.shape, generator=generator).to(device).",
+    ),
+)
+def validation_on_a_device(impl):
+    names = {"x": "pictures", "t": "timesteps", "y": "labels", "noise": "noise"}
+    here = [fake_device.NAME]
+    right = dict.fromkeys((*names.values(), "tables of the schedule"), here) | {"loss": True}
+
+    def run():
+        losses, model = Losses(), net().to(fake_device.NAME)
+        mean = a_validation(impl, losses, model, batches(*SIZES))
+        found = places(losses.validated, *names)
+        return {
+            **{names[key]: value for key, value in found.items()},
+            "tables of the schedule": tables_at(losses.validated),
+            "loss": isinstance(mean, float) and math.isfinite(mean),
+        }
+
+    return on_the_device(run, right)
+
+
+def a_state(impl, seed=0, ema=True, lr_schedule=True, scaler=False, shuffling=False, **numbers):
+    """A TrainingState whose parts are all made from a seed."""
+    model = net(seed)
+    optimizer = Descent(model)
+    parts = {"model": model, "optimizer": optimizer}
+    if lr_schedule:
+        parts["lr_schedule"] = falling(optimizer)
+    if ema:
+        parts["ema"] = impl.ExponentialMovingAverage(model, 0.9)
+    if scaler:
+        parts["scaler"] = torch.amp.GradScaler("cpu", init_scale=64.0, growth_interval=1)
+    if shuffling:
+        parts["shuffling"] = torch.Generator().manual_seed(seed)
+    return impl.TrainingState(**parts, **numbers)
+
+
+def stepped(state, count, size=1.0):
+    """Some steps of training by hand."""
+    losses = Losses(size)
+    for k in range(count):
+        x_0, y = batches(4, seed=70 + k)[0]
+        state.optimizer.zero_grad()
+        losses.training_step(state.model, None, x_0, y, NULL).backward()
+        state.optimizer.step()
+        if state.lr_schedule is not None:
+            state.lr_schedule.step()
+        if state.ema is not None:
+            state.ema.update(state.model)
+    return state
+
+
+@contextmanager
+def folder():
+    with tempfile.TemporaryDirectory() as place:
+        yield Path(place)
+
+
+def through_a_file(impl, state, fresh):
+    """Save one state, let it go on, and load the file into another."""
+    with folder() as place:
+        path = place / "checkpoint.pt"
+        impl.save_checkpoint(path, state)
+        stepped(state, 1)
+        filled_with(state.model, 9)  # what is saved does not follow
+        impl.load_checkpoint(path, fresh)
+    return fresh
+
+
+@experiment(
+    "8.6",
+    "The model and the four numbers come back",
+    points=1,
+    hint=(
+        "state.model.state_dict() holds parameters and buffers. epoch, step, images_seen and best_loss are "
+        "numbers beside it.",
+        "Loading has to set them in the state that is given: state.epoch = parts[…].",
+    ),
+)
+def model_and_numbers(impl):
+    told = {"epoch": 3, "step": 41, "images_seen": 410, "best_loss": 0.25}
+    state = stepped(a_state(impl, ema=False, lr_schedule=False, **told), 2)
+    fresh = through_a_file(impl, state, a_state(impl, 5, ema=False, lr_schedule=False))
+    early = through_a_file(impl, a_state(impl), a_state(impl, 5, best_loss=0.5))
+    return {
+        **{name: getattr(fresh, name) for name in told},
+        "best_loss before any validation": float(early.best_loss),
+        **numbers(fresh.model),
+    }
+
+
+@experiment(
+    "8.6",
+    "The optimiser goes on with its moments, the schedule with its step",
+    points=1,
+    hint=(
+        "AdamW without its moments starts anew: the first steps after loading are far too large.",
+        "optimizer.state_dict() and lr_schedule.state_dict(), each with its load_state_dict.",
+    ),
+)
+def optimizer_and_schedule(impl):
+    state, fresh = stepped(a_state(impl, ema=False), 3), a_state(impl, 5, ema=False)
+    fresh = stepped(through_a_file(impl, state, fresh), 2)
+    return {
+        "weights two steps later": weights(fresh.model),
+        "learning rates": fresh.optimizer.rates,
+        "steps of the schedule": fresh.lr_schedule.last_epoch,
+    }
+
+
+@experiment(
+    "8.6",
+    "The average comes back, and its count of updates",
+    points=1,
+    hint=(
+        "An average that starts anew from the loaded model has forgotten what it was for.",
+        "Without its count, the warm-up of the decay begins again: the first update takes nine tenths of "
+        "the model.",
+    ),
+)
+def the_average(impl):
+    state = stepped(a_state(impl), 4)
+    fresh = through_a_file(impl, state, a_state(impl, 5))
+    loaded = inside(fresh.ema, fresh.model)
+    filled_with(fresh.model, 3)
+    fresh.ema.update(fresh.model)
+    return {"loaded": loaded, "one update later": inside(fresh.ema, fresh.model)}
+
+
+@experiment(
+    "8.6",
+    "The scaler's scale comes back, and parts that are missing are no trouble",
+    points=1,
+    hint=(
+        "state.scaler, state.ema and state.lr_schedule may be None: then there is nothing to save.",
+        "scaler.state_dict() holds the scale that it has found.",
+    ),
+)
+def scaler_and_missing_parts(impl):
+    state = a_state(impl, scaler=True)
+    state.scaler.scale(torch.ones(1))
+    state.scaler.update(256.0)
+    fresh = a_state(impl, 5, scaler=True)
+    fresh.scaler.scale(torch.ones(1))
+    fresh = through_a_file(impl, state, fresh)
+    bare = dict(ema=False, lr_schedule=False)
+    alone = through_a_file(impl, a_state(impl, **bare), a_state(impl, 5, **bare))
+    return {"scale": fresh.scaler.get_scale(), "model without the rest": weights(alone.model)}
+
+
+def fitted(impl, losses, state, epochs, loaders=None, **options):
+    """fit on two small loaders; returns the metrics of each epoch."""
+    rows = []
+    options = {"grad_clip": 1e9, **options}
+
+    def on_epoch(state, metrics):
+        names = ("epoch", "step", "images_seen", "train_loss", "val_loss")
+        rows.append({name: metrics.get(name) for name in names})
+        rows[-1]["as in the state"] = [state.epoch, state.step, state.images_seen]
+
+    with_losses(impl, losses).fit(
+        state,
+        *(loaders or (batches(*SIZES), batches(4, 3, seed=80))),
+        short_schedule(impl),
+        NULL,
+        epochs,
+        **{"on_epoch": on_epoch, **options},
+    )
+    return rows
+
+
+@experiment(
+    "8.7",
+    "It trains until so many epochs are done, and counts",
+    points=2,
+    hint=(
+        "`epochs` is where to stop, not how many to make: state.epoch may be above 0 already.",
+        "step and images_seen go up with each batch: count them in an on_step of your own.",
+        "while state.epoch < epochs: train_one_epoch(…, on_step=count), validate(…), state.epoch += 1, "
+        "on_epoch(state, metrics).",
+    ),
+)
+def epochs_are_counted(impl):
+    losses = Losses()
+    state = a_state(impl, ema=False, lr_schedule=False, epoch=1, step=3, images_seen=12)
+    rows = fitted(impl, losses, state, 3)
+    more = fitted(impl, losses, state, 2)
+    return {
+        "metrics": rows,
+        "state": [state.epoch, state.step, state.images_seen],
+        "batches trained": len(losses.trained),
+        "batches validated": len(losses.validated),
+        "with enough epochs": len(more),
+    }
+
+
+@experiment(
+    "8.7",
+    "Every part of the state is used, and every option handed on",
+    points=2,
+    hint=(
+        "train_one_epoch takes the optimiser, the schedule of the learning rate and the average of the "
+        "state, and grad_clip, label_dropout and target of fit.",
+        "Where positions are easily mistaken, use names: lr_schedule=state.lr_schedule, ema=state.ema.",
+    ),
+)
+def everything_is_used(impl):
+    losses, state = Losses(), a_state(impl)
+    fitted(impl, losses, state, 1, target="v", label_dropout=0.35, grad_clip=0.5)
+    call = losses.trained[0]
+    return {
+        "told": {key: call[key] for key in ("null label", "label dropout", "target")},
+        "validated": sorted({call["target"] for call in losses.validated}),
+        "learning rates": state.optimizer.rates,
+        "gradients": torch.stack(state.optimizer.gradients or [torch.zeros(8)]),
+        "average": inside(state.ema, state.model)["weights"],
+    }
+
+
+@experiment(
+    "8.7",
+    "The average is validated, and the model trains on with its own weights",
+    points=2,
+    hint=(
+        "Pictures will be drawn with the average: it is the average whose loss is wanted.",
+        "with state.ema.applied(state.model): validate(…). Without an average, validate the model.",
+    ),
+)
+def average_is_validated(impl):
+    found = {}
+    for ema in (True, False):
+        losses, state = Losses(), a_state(impl, ema=ema)
+        rows = fitted(impl, losses, state, 2)
+        found["with an average" if ema else "without"] = {
+            "validation losses": [row["val_loss"] for row in rows],
+            "best": float(state.best_loss),
+            "weights": weights(state.model),
+        }
+    worse = a_state(impl, best_loss=0.001)
+    fitted(impl, Losses(), worse, 1)
+    return {**found, "best, when it was better before": float(worse.best_loss)}
+
+
+@experiment(
+    "8.7",
+    "A checkpoint is written after each epoch, where one is asked for",
+    points=1,
+    hint=(
+        "After each epoch, not once in the end: the point of it is what happens in between.",
+        "if checkpoint is not None: save_checkpoint(checkpoint, state), as the last thing in the loop.",
+    ),
+)
+def checkpoints_are_written(impl):
+    with folder() as place:
+        path = place / "last.ckpt"
+        state, there, fresh = a_state(impl), [], a_state(impl, 5)
+        fitted(
+            *(impl, Losses(), state, 3),
+            checkpoint=path,
+            on_epoch=lambda state, metrics: there.append(path.exists()),
+        )
+        exists = path.exists()
+        if exists:
+            impl.load_checkpoint(path, fresh)
+        other = place / "none"
+        other.mkdir()
+        fitted(impl, Losses(), a_state(impl), 1)
+        return {
+            "after the first epoch": there[1:2],
+            "in the end": exists,
+            "epoch in it": fresh.epoch,
+            "weights in it": weights(fresh.model),
+        }
+
+
+def product_in(context):
+    """The type of a product computed in a context."""
+    with context:
+        return str((torch.ones(2, 2) @ torch.ones(2, 2)).dtype)
+
+
+@experiment(
+    "8.8",
+    "The context computes products in 16 bits, and only fp16 is scaled",
+    points=1,
+    star=True,
+    hint=(
+        'torch.autocast("cpu", dtype=torch.bfloat16, enabled=True) for bf16; enabled=False for fp32.',
+        "bf16 has the range of fp32, so it needs no scaler: GradScaler(…, enabled=precision == 'fp16').",
+    ),
+)
+def context_and_scaler(impl):
+    found = {}
+    for precision in ("fp32", "bf16", "fp16"):
+        context, scaler = impl.mixed_precision(torch.device("cpu"), precision)
+        first = product_in(context)
+        found[precision] = {
+            "a product": first,
+            "a product, entered again": product_in(context),
+            "scaled": bool(scaler.is_enabled()),
+        }
+    wrong = raises(lambda: impl.mixed_precision(torch.device("cpu"), "fp8"))
+    return {**found, "fp8": wrong}
+
+
+class Watching(Losses):
+    """Losses that note the type of a product at each call."""
+
+    def training_step(self, *args, **kwargs):
+        loss = super().training_step(*args, **kwargs)
+        self.trained[-1]["product"] = product_in(nullcontext())
+        return loss
+
+    def p_losses(self, *args, **kwargs):
+        loss = super().p_losses(*args, **kwargs)
+        self.validated[-1]["product"] = product_in(nullcontext())
+        return loss
+
+
+@experiment(
+    "8.8",
+    "Losses are computed in the precision asked for, in training and in validation",
+    points=1,
+    star=True,
+    hint=(
+        "with context: loss = training_step(…), and nothing else in it.",
+        "validate has a precision too, and fit hands it to both.",
+    ),
+)
+def losses_in_16_bits(impl):
+    found = {}
+    for precision in ("fp32", "bf16"):
+        losses, model = Watching(), net()
+        an_epoch(impl, losses, model, batches(4, 3), Descent(model), precision=precision)
+        a_validation(impl, losses, model, batches(4, 3), precision=precision)
+        through_fit = Watching()
+        fitted(impl, through_fit, a_state(impl), 1, precision=precision)
+        found[precision] = {
+            "training": [call["product"] for call in losses.trained],
+            "validation": [call["product"] for call in losses.validated],
+            "fit, training": sorted({call["product"] for call in through_fit.trained}),
+            "fit, validation": sorted({call["product"] for call in through_fit.validated}),
+        }
+    return {**found, "afterwards": product_in(nullcontext())}
+
+
+def a_scaler():
+    """A real one: scale 64, twice as much after each step that went well."""
+    return torch.amp.GradScaler("cpu", init_scale=64.0, growth_interval=1)
+
+
+@experiment(
+    "8.8",
+    "Scale, backward, unscale, clip, step, update",
+    points=2,
+    star=True,
+    hint=(
+        "The gradient that backward leaves is 64 times too long here: what does clipping make of it?",
+        "scaler.unscale_(optimizer) comes before clip_grad_norm_; scaler.step(optimizer) then knows that "
+        "it has been done.",
+        "scaler.scale(loss).backward(); scaler.unscale_(optimizer); clip_grad_norm_(…); "
+        "scaler.step(optimizer); scaler.update()",
+    ),
+)
+def unscaled_before_clipping(impl):
+    found = {}
+    for clip in (0.5, 1e9):
+        losses, model, scaler = Losses(), net(), a_scaler()
+        optimizer = Descent(model)
+        passed_by = []
+        mean = an_epoch(
+            *(impl, losses, model, batches(*SIZES), optimizer),
+            grad_clip=clip,
+            scaler=scaler,
+            on_step=lambda n, loss, passed_by=passed_by: passed_by.append(float(loss)),
+        )
+        found[f"grad_clip {clip}"] = {
+            "gradients at each step": torch.stack(optimizer.gradients or [torch.zeros(8)]),
+            "weights": weights(model),
+            "scale in the end": scaler.get_scale(),
+            "loss": mean,
+            "on_step": passed_by,
+        }
+    return found
+
+
+@experiment(
+    "8.8",
+    "A step whose gradients are not finite is left out, and the scale is halved",
+    points=1,
+    star=True,
+    hint=(
+        "scaler.step(optimizer) looks whether the gradients are finite; optimizer.step() does not.",
+        "scaler.update() makes the scale smaller after such a step. Clipping must not use an error for it.",
+    ),
+)
+def infinite_gradients(impl):
+    losses, model, scaler = Losses(), net(), a_scaler()
+    loader = batches(4, 4, 4)
+    loader[1][0][0, 0, 0, 0] = math.inf
+    state = a_state(impl)
+    optimizer = Descent(model)
+    an_epoch(impl, losses, model, loader, optimizer, scaler=scaler, grad_clip=0.5)
+    state.scaler = a_scaler()
+    fitted(impl, Losses(), state, 1)
+    return {
+        "steps made": len(optimizer.rates),
+        "weights": weights(model),
+        "scale": scaler.get_scale(),
+        "scale of the state, after fit": state.scaler.get_scale(),
+    }
+
+
+@experiment(
+    "8.9",
+    "All generators are put back: torch's own, and the one that shuffles",
+    points=1,
+    star=True,
+    hint=(
+        "get_state() of a generator is a tensor, set_state() puts it back.",
+        "state.shuffling may be None: then batches are shuffled by torch's own generator.",
+    ),
+)
+def generators_are_put_back(impl):
+    found = {}
+    for shuffling in (True, False):
+        state = a_state(impl, shuffling=shuffling)
+        torch.manual_seed(3)
+        saved = impl.random_states(state)
+        expected = torch.rand(5), state.shuffling and torch.rand(5, generator=state.shuffling)
+        fresh = a_state(impl, 5, shuffling=shuffling)
+        torch.rand(9)
+        impl.restore_random_states(saved, fresh)
+        again = torch.rand(5), fresh.shuffling and torch.rand(5, generator=fresh.shuffling)
+        found[f"a generator that shuffles: {shuffling}"] = {
+            "torch's own": torch.equal(expected[0], again[0]),
+            "the one that shuffles": not shuffling or torch.equal(expected[1], again[1]),
+        }
+    return found
+
+
+@experiment(
+    "8.9",
+    "Two epochs, and one, a checkpoint and one more, end with the same numbers",
+    points=2,
+    star=True,
+    hint=(
+        "What does the second epoch depend on, besides model, optimiser, schedule and average? On what is "
+        "drawn at random in it.",
+        "save_checkpoint writes random_states(state); load_checkpoint restores them as the last thing.",
+    ),
+)
+def resumed_exactly(impl):
+    x, y = zip(*batches(6, 6, 6), strict=True)
+    pictures = list(zip(torch.cat(x), torch.cat(y), strict=True))
+
+    def parts(seed):
+        state = a_state(impl, seed, shuffling=True)
+        shuffled = torch.utils.data.DataLoader(
+            pictures, batch_size=5, shuffle=True, generator=state.shuffling
+        )
+        return state, (shuffled, batches(4, 3, seed=80))
+
+    def end(state):
+        return {**numbers(state.model), "average": inside(state.ema, state.model)["weights"]}
+
+    with folder() as place:
+        path = place / "one.ckpt"
+        torch.manual_seed(1)
+        state, loaders = parts(0)
+        fitted(impl, Losses(chance=1.0), state, 1, loaders, checkpoint=path)
+        fitted(impl, Losses(chance=1.0), state, 2, loaders)
+        straight = end(state)
+        torch.manual_seed(2)
+        fresh, loaders = parts(5)
+        impl.load_checkpoint(path, fresh)
+        fitted(impl, Losses(chance=1.0), fresh, 2, loaders)
+    resumed = end(fresh)
+    gaps = [float((straight[name] - resumed[name]).abs().max()) for name in ("weights", "average")]
+    return {
+        "weights": "the same" if gaps[0] <= 1e-6 else "different",
+        "average": "the same" if gaps[1] <= 1e-6 else "different",
+    }
+
+
+# The device.
+
+misconception(
+    "8.1",
+    "MPS is asked for before CUDA",
+    edit=(
+        """        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")""",
+        """        if torch.backends.mps.is_available():
+            return torch.device("mps")
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")""",
+    ),
+)
+misconception(
+    "8.1",
+    "MPS is not asked for at all",
+    edit=(
+        'torch.device("mps" if torch.backends.mps.is_available() else "cpu")',
+        'torch.device("cpu")',
+    ),
+)
+misconception(
+    "8.1",
+    "CUDA is taken to be there without asking",
+    edit=("        if torch.cuda.is_available():", "        if True:"),
+)
+misconception("8.1", "the name is ignored", edit=("    if name is None:", "    if True:"))
+misconception(
+    "8.1",
+    "the best device comes back as a text, not as a torch.device",
+    edit=(
+        ('return torch.device("cuda")', 'return "cuda"'),
+        (
+            'torch.device("mps" if torch.backends.mps.is_available() else "cpu")',
+            '"mps" if torch.backends.mps.is_available() else "cpu"',
+        ),
+    ),
+)
+misconception(
+    "8.1",
+    "a device by name is not tried: torch.device(name) is made on any machine",
+    edit=("torch.empty(0, device=name).device", "torch.device(name)"),
+)
+misconception(
+    "8.1",
+    "a device that is not there ends with torch's own error, not with a ValueError",
+    edit=("except (RuntimeError, AssertionError, NotImplementedError)", "except KeyError"),
+)
+
+# The optimiser.
+
+misconception(
+    "8.2",
+    "Adam where AdamW is meant: its weight decay goes through the moments",
+    edit=("return AdamW(", "return torch.optim.Adam("),
+)
+misconception("8.2", "the learning rate is not handed on", edit=(" lr=learning_rate,", ""))
+misconception("8.2", "the betas are not handed on", edit=(" betas=betas,", ""))
+misconception("8.2", "the two betas are exchanged", edit=("betas=betas,", "betas=betas[::-1],"))
+misconception("8.2", "the weight decay is not handed on", edit=(" weight_decay=weight_decay,", ""))
+misconception(
+    "8.2",
+    "only the model's own parameters are optimised, not those of the layers inside it",
+    edit=(
+        "parameters = list(model.parameters())",
+        "parameters = list(model.parameters(recurse=False)) or list(model[0].parameters())",
+    ),
+)
+misconception(
+    "8.2",
+    "only matrices are under the weight decay; here all parameters are",
+    edit=(
+        "return AdamW(parameters,",
+        """parameters = [
+        {"params": [p for p in parameters if p.ndim > 1]},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    return AdamW(parameters,""",
+    ),
+)
+
+# The average.
+
+misconception(
+    "8.3",
+    "average and model are exchanged: most of the model comes in, a little of the average stays",
+    edit=("parameters, 1 - decay)", "parameters, decay)"),
+)
+misconception(
+    "8.3",
+    "there is no warm-up: the decay is the same from the start",
+    edit=("min(self.decay, (1 + self.updates) / (10 + self.updates))", "self.decay"),
+)
+misconception(
+    "8.3",
+    "the warm-up never ends: `decay` is no limit to it",
+    edit=(
+        "min(self.decay, (1 + self.updates) / (10 + self.updates))",
+        "(1 + self.updates) / (10 + self.updates)",
+    ),
+)
+misconception(
+    "8.3",
+    "max where min is meant: the decay is never below its limit",
+    edit=("decay = min(self.decay,", "decay = max(self.decay,"),
+)
+misconception(
+    "8.3",
+    "updates are counted from 1: the first one has i = 0",
+    edit=("(1 + self.updates) / (10 + self.updates)", "(2 + self.updates) / (11 + self.updates)"),
+)
+misconception(
+    "8.3",
+    "updates are not counted: the decay stays at 1/10",
+    edit=("        self.updates += 1\n", ""),
+)
+misconception(
+    "8.3",
+    "buffers are averaged like parameters",
+    edit=("mine.copy_(its)", "mine.copy_(torch.lerp(mine.float(), its.float(), 1 - decay))"),
+)
+misconception(
+    "8.3",
+    "buffers are left as they were in the beginning",
+    edit=("            mine.copy_(its)\n", "            pass\n"),
+)
+misconception(
+    "8.3",
+    "the average is the model itself, not a copy",
+    edit=("copy.deepcopy(model).eval().requires_grad_(False)", "model"),
+)
+misconception(
+    "8.3",
+    "the average is kept on the CPU, wherever the model is",
+    edit=("copy.deepcopy(model).eval()", "copy.deepcopy(model).cpu().eval()"),
+)
+misconception(
+    "8.3",
+    "the model itself is put into eval mode and frozen, not only its copy",
+    edit=(
+        "copy.deepcopy(model).eval().requires_grad_(False)",
+        "copy.deepcopy(model.eval().requires_grad_(False))",
+    ),
+)
+misconception(
+    "8.3",
+    "the average starts at zero, not as a copy",
+    edit=(
+        "        self.decay = decay\n",
+        "        self.decay = decay\n        for p in self.average.parameters():\n            p.zero_()\n",
+    ),
+)
+misconception(
+    "8.3",
+    "the update goes the wrong way: it is written into the model",
+    edit=("lerp_(averages, parameters, 1 - decay)", "lerp_(parameters, averages, 1 - decay)"),
+)
+misconception(
+    "8.3",
+    "within `applied` the model still has its own weights",
+    edit=("        model.load_state_dict(self.average.state_dict())\n", ""),
+)
+misconception(
+    "8.3",
+    "after `applied` the model keeps the average",
+    edit=("            model.load_state_dict(own)\n", "            pass\n"),
+)
+misconception(
+    "8.3",
+    "after an error inside `applied` the model keeps the average: there is no finally",
+    edit=(
+        """        try:
+            yield model
+        finally:
+            model.load_state_dict(own)""",
+        """        yield model
+        model.load_state_dict(own)""",
+    ),
+)
+misconception(
+    "8.3",
+    "`applied` puts the averaged parameters in place, but not the buffers",
+    edit=(
+        "model.load_state_dict(self.average.state_dict())",
+        "model.load_state_dict(dict(self.average.named_parameters()), strict=False)",
+    ),
+)
+misconception(
+    "8.3", "any decay is accepted", edit=("        if not 0 <= decay < 1:", "        if False:")
+)
+
+# The loop.
+
+misconception(
+    "8.4",
+    "gradients are never cleared: they add up",
+    edit=("        optimizer.zero_grad(set_to_none=True)\n", ""),
+)
+misconception(
+    "8.4",
+    "gradients are cleared between backward and step: nothing is learnt",
+    edit=(
+        ("        optimizer.zero_grad(set_to_none=True)\n", ""),
+        (
+            "(loss).backward()\n",
+            "(loss).backward()\n        optimizer.zero_grad(set_to_none=True)\n",
+        ),
+    ),
+)
+misconception(
+    "8.4",
+    "gradients are cleared once an epoch, not with each batch",
+    edit=(
+        ("        optimizer.zero_grad(set_to_none=True)\n", ""),
+        (
+            "    for x_0, y in loader:\n        x_0, y = x_0.to(",
+            "    optimizer.zero_grad()\n    for x_0, y in loader:\n        x_0, y = x_0.to(",
+        ),
+    ),
+)
+misconception(
+    "8.4",
+    "the optimiser steps before backward",
+    edit=(
+        (
+            "        scaler.scale(loss).backward()\n",
+            "        scaler.step(optimizer)\n        scaler.scale(loss).backward()\n",
+        ),
+        ("        scaler.step(optimizer)\n        scaler.update()", "        scaler.update()"),
+    ),
+)
+misconception("8.4", "the optimiser never steps", edit=("        scaler.step(optimizer)\n", ""))
+misconception(
+    "8.4",
+    "the model trains in whatever mode it is in: model.train() is missing",
+    edit=("    model.train()\n", ""),
+)
+misconception(
+    "8.4",
+    "the function returns after the first batch: return stands inside the loop",
+    edit=(
+        "        # Here and not before the step: fetching a batch has already drawn its flips.\n"
+        "        if should_stop and should_stop():\n            break\n",
+        "        break\n",
+    ),
+)
+misconception(
+    "8.4",
+    "the gradient is not clipped",
+    edit=("        nn.utils.clip_grad_norm_(model.parameters(), grad_clip)\n", ""),
+)
+misconception(
+    "8.4",
+    "each number of the gradient is clipped (clip_grad_value_), not the norm of the whole",
+    edit=("nn.utils.clip_grad_norm_(model", "nn.utils.clip_grad_value_(model"),
+)
+misconception(
+    "8.4",
+    "each parameter's gradient is clipped by itself, not all together",
+    edit=(
+        "        nn.utils.clip_grad_norm_(model.parameters(), grad_clip)\n",
+        "        for p in model.parameters():\n            nn.utils.clip_grad_norm_([p], grad_clip)\n",
+    ),
+)
+misconception(
+    "8.4",
+    "the gradient is clipped to 1, whatever grad_clip says",
+    edit=(
+        "clip_grad_norm_(model.parameters(), grad_clip)",
+        "clip_grad_norm_(model.parameters(), 1.0)",
+    ),
+)
+misconception(
+    "8.4",
+    "a gradient shorter than grad_clip is made longer: it should stay as it is",
+    edit=(
+        "nn.utils.clip_grad_norm_(model.parameters(), grad_clip)",
+        "[p.grad.mul_(1e3) for p in model.parameters()]\n"
+        "        nn.utils.clip_grad_norm_(model.parameters(), grad_clip)",
+    ),
+)
+misconception(
+    "8.4",
+    "the learning rate's schedule moves on once an epoch, not with each step",
+    edit=(
+        (
+            "        if lr_schedule is not None:\n            lr_schedule.step()\n",
+            "",
+        ),
+        (
+            "    return float(total) / max(1, images)\n\n\n@torch.no_grad()\ndef validate",
+            "    if lr_schedule is not None:\n        lr_schedule.step()\n"
+            "    return float(total) / max(1, images)\n\n\n@torch.no_grad()\ndef validate",
+        ),
+    ),
+)
+misconception(
+    "8.4",
+    "the learning rate's schedule moves on before the optimiser's step: the first rate is never used",
+    edit=(
+        (
+            ("        if lr_schedule is not None:\n            lr_schedule.step()\n"),
+            "",
+        ),
+        (
+            "        scaler.step(optimizer)\n",
+            (
+                "        if lr_schedule is not None:\n"
+                "            lr_schedule.step()\n"
+                "        scaler.step(optimizer)\n"
+            ),
+        ),
+    ),
+)
+misconception(
+    "8.4",
+    "the learning rate's schedule is never moved on",
+    edit=("        if lr_schedule is not None:\n            lr_schedule.step()\n", ""),
+)
+misconception(
+    "8.4",
+    "the average is updated before the optimiser's step: it is one step behind",
+    edit=(
+        ("        if ema is not None:\n            ema.update(model)\n", ""),
+        (
+            "        scaler.step(optimizer)\n",
+            "        if ema is not None:\n            ema.update(model)\n        scaler.step(optimizer)\n",
+        ),
+    ),
+)
+misconception(
+    "8.4",
+    "the average is updated once an epoch, not with each step",
+    edit=(
+        ("        if ema is not None:\n            ema.update(model)\n", ""),
+        (
+            "    return float(total) / max(1, images)\n\n\n@torch.no_grad()\ndef validate",
+            "    if ema is not None:\n        ema.update(model)\n"
+            "    return float(total) / max(1, images)\n\n\n@torch.no_grad()\ndef validate",
+        ),
+    ),
+)
+misconception(
+    "8.4",
+    "the average is never updated",
+    edit=("        if ema is not None:\n            ema.update(model)\n", ""),
+)
+misconception(
+    "8.4",
+    "each batch counts the same in the mean, the small last one too",
+    edit=(
+        (
+            "        total += loss.detach() * len(x_0)\n        images += len(x_0)\n",
+            "        total += loss.detach()\n        images += 1\n",
+        ),
+    ),
+)
+misconception(
+    "8.4",
+    "the sum over images comes back, not their mean",
+    edit=(
+        "    return float(total) / max(1, images)\n\n\n@torch.no_grad()\ndef validate",
+        "    return float(total)\n\n\n@torch.no_grad()\ndef validate",
+    ),
+)
+misconception(
+    "8.4",
+    "the loss of the last batch comes back, not the mean of all",
+    edit=(
+        "        total += loss.detach() * len(x_0)\n        images += len(x_0)\n",
+        "        total, images = loss.detach(), 1\n",
+    ),
+)
+misconception(
+    "8.4",
+    "the mean loss comes back as a tensor, not as a number",
+    edit=(
+        "    return float(total) / max(1, images)\n\n\n@torch.no_grad()\ndef validate",
+        "    return total / max(1, images)\n\n\n@torch.no_grad()\ndef validate",
+    ),
+)
+misconception(
+    "8.4",
+    "the label dropout is not handed on",
+    edit=(
+        "model, schedule, x_0, y, null_label, label_dropout, target, min_snr_gamma",
+        "model, schedule, x_0, y, null_label, 0.1, target, min_snr_gamma",
+    ),
+)
+misconception(
+    "8.4",
+    "the target is not handed on",
+    edit=(
+        "model, schedule, x_0, y, null_label, label_dropout, target, min_snr_gamma",
+        "model, schedule, x_0, y, null_label, label_dropout",
+    ),
+)
+misconception(
+    "8.4",
+    "on_step gets the loss with its graph",
+    edit=("on_step(len(x_0), loss.detach())", "on_step(len(x_0), loss)"),
+)
+misconception(
+    "8.4",
+    "on_step is never called",
+    edit=("        if on_step:\n", "        if False:\n"),
+)
+misconception(
+    "8.4",
+    "the sum of losses keeps the graph of every batch: the loss is added without detach()",
+    edit=(
+        "        total += loss.detach() * len(x_0)\n",
+        "        total = total + loss * len(x_0)\n",
+    ),
+)
+misconception(
+    "8.4",
+    "the pictures are not moved to the model's device",
+    edit=("x_0, y = x_0.to(device, non_blocking=True), y", "x_0, y = x_0, y"),
+)
+misconception(
+    "8.4",
+    "the labels are not moved to the model's device",
+    edit=(
+        "(device, non_blocking=True), y.to(device, non_blocking=True)",
+        "(device, non_blocking=True), y",
+    ),
+)
+misconception(
+    "8.4",
+    "the schedule's tables are not moved to the model's device",
+    edit=("    schedule = schedule.to(device)\n    context", "    context"),
+)
+misconception(
+    "8.4",
+    "the losses are added up in a tensor on the CPU, wherever the model is",
+    edit=("torch.zeros((), device=device), 0", "torch.zeros(()), 0"),
+)
+
+# Validation.
+
+misconception(
+    "8.5",
+    "the model is validated in training mode",
+    edit=("    model.eval()\n    device", "    device"),
+)
+misconception(
+    "8.5",
+    "after the validation the model stays in eval mode",
+    edit=("    model.train(was_training)\n", ""),
+)
+misconception(
+    "8.5",
+    "after the validation the model is in training mode, whatever it was in before",
+    edit=("model.train(was_training)", "model.train()"),
+)
+misconception(
+    "8.5",
+    "gradients are recorded during the validation",
+    edit=("@torch.no_grad()\ndef validate", "def validate"),
+)
+misconception(
+    "8.5",
+    "the noise comes from torch's global generator: it is new each time",
+    edit=("noise = torch.randn(x_0.shape, generator=generator)", "noise = torch.randn(x_0.shape)"),
+)
+misconception(
+    "8.5",
+    "the timesteps come from torch's global generator: they are new each time",
+    edit=(
+        "t = sample_timesteps(len(x_0), schedule.timesteps, generator=generator)",
+        "t = sample_timesteps(len(x_0), schedule.timesteps)",
+    ),
+)
+misconception(
+    "8.5",
+    "timesteps and noise come from torch's global generator: they are new each time",
+    edit=("generator = Generator().manual_seed(seed)", "generator = None"),
+)
+misconception(
+    "8.5",
+    "the seed is set in torch's global generator and stays there",
+    edit=(
+        ("generator = Generator().manual_seed(seed)", "generator = torch.manual_seed(seed)"),
+        ("    torch.set_rng_state(random_state)\n    return", "    return"),
+    ),
+)
+misconception(
+    "8.5",
+    "the global random state is not put back: the loader has drawn from it",
+    edit=("    torch.set_rng_state(random_state)\n    return", "    return"),
+)
+misconception(
+    "8.5",
+    "the generator is seeded anew for each batch: all batches get the same timesteps and noise",
+    edit=(
+        "        t = sample_timesteps(len(x_0), schedule.timesteps, generator=generator)\n",
+        "        generator.manual_seed(seed)\n"
+        "        t = sample_timesteps(len(x_0), schedule.timesteps, generator=generator)\n",
+    ),
+)
+misconception(
+    "8.5",
+    "the seed is ignored",
+    edit=("Generator().manual_seed(seed)", "Generator().manual_seed(0)"),
+)
+misconception(
+    "8.5",
+    "one timestep for the whole batch",
+    edit=(
+        "        t = sample_timesteps(len(x_0), schedule.timesteps, generator=generator)\n",
+        "        t = sample_timesteps(1, schedule.timesteps, generator=generator).repeat(len(x_0))\n",
+    ),
+)
+misconception(
+    "8.5",
+    "the timestep is always the one in the middle",
+    edit=(
+        "        t = sample_timesteps(len(x_0), schedule.timesteps, generator=generator)\n",
+        "        t = torch.full((len(x_0),), schedule.timesteps // 2)\n",
+    ),
+)
+misconception(
+    "8.5",
+    "the noise is uniform in [0, 1), not normal",
+    edit=(
+        "torch.randn(x_0.shape, generator=generator)",
+        "torch.rand(x_0.shape, generator=generator)",
+    ),
+)
+misconception(
+    "8.5",
+    "each batch counts the same in the mean of the validation",
+    edit=(
+        "        total += loss.item() * len(x_0)\n        images += len(x_0)\n",
+        "        total += loss.item()\n        images += 1\n",
+    ),
+)
+misconception(
+    "8.5",
+    "the validation gives the sum over images, not their mean",
+    edit=(
+        "    torch.set_rng_state(random_state)\n    return total / max(1, images)",
+        "    torch.set_rng_state(random_state)\n    return total",
+    ),
+)
+misconception(
+    "8.5",
+    "the target is not handed on to p_losses",
+    edit=(
+        "p_losses(model, schedule, x_0, t, y, noise, target)",
+        "p_losses(model, schedule, x_0, t, y, noise)",
+    ),
+)
+misconception(
+    "8.5",
+    "the labels are left out: every picture is validated with the null class",
+    edit=(
+        "p_losses(model, schedule, x_0, t, y, noise, target)",
+        "p_losses(model, schedule, x_0, t, None, noise, target)",
+    ),
+)
+misconception(
+    "8.5",
+    "the labels are dropped as in training",
+    edit=(
+        "        with autocast(device, precision):\n            loss = p_losses",
+        "        y = torch.full_like(y, int(y.max()) + 1)\n"
+        "        with autocast(device, precision):\n            loss = p_losses",
+    ),
+)
+misconception(
+    "8.5",
+    "the validation uses training_step, which drops labels and draws at random",
+    edit=(
+        "p_losses(model, schedule, x_0, t, y, noise, target)",
+        "training_step(model, schedule, x_0, y, 7, target=target)",
+    ),
+)
+misconception(
+    "8.5",
+    "the noise is not moved to the model's device",
+    edit=(
+        "        x_0, t, y, noise = (v.to(device) for v in (x_0, t, y, noise))\n        with autocast",
+        "        x_0, t, y = (v.to(device) for v in (x_0, t, y))\n        with autocast",
+    ),
+)
+misconception(
+    "8.5",
+    "the timesteps are not moved to the model's device",
+    edit=(
+        "        x_0, t, y, noise = (v.to(device) for v in (x_0, t, y, noise))\n        with autocast",
+        "        x_0, y, noise = (v.to(device) for v in (x_0, y, noise))\n        with autocast",
+    ),
+)
+misconception(
+    "8.5",
+    "pictures and labels of the validation are not moved to the model's device",
+    edit=(
+        "        x_0, t, y, noise = (v.to(device) for v in (x_0, t, y, noise))\n        with autocast",
+        "        t, noise = (v.to(device) for v in (t, noise))\n        with autocast",
+    ),
+)
+misconception(
+    "8.5",
+    "the schedule's tables are not moved to the model's device for the validation",
+    edit=("    schedule = schedule.to(device)\n    generator", "    generator"),
+)
+
+# Checkpoints.
+
+misconception(
+    "8.6",
+    "the weights of the model are not loaded",
+    edit=('    load_weights(state.model, _part(tensors, "model."), path)\n', ""),
+)
+misconception(
+    "8.6",
+    "what is saved as the model is its average",
+    edit=(
+        'tensors = _named("model", state.model.state_dict())',
+        'tensors = _named("model", (state.ema.average if state.ema else state.model).state_dict())',
+    ),
+)
+misconception(
+    "8.6",
+    "the optimiser is forgotten: its moments start anew",
+    edit=(
+        '    state.optimizer.load_state_dict({"state": moments, "param_groups": header["optimizer"]})\n',
+        "",
+    ),
+)
+misconception(
+    "8.6",
+    "the learning rate's schedule is forgotten: it starts anew",
+    edit=(
+        '        state.lr_schedule.load_state_dict(header["lr_schedule"] | functions)\n',
+        "        pass\n",
+    ),
+)
+misconception(
+    "8.6",
+    "the average is forgotten: it starts anew",
+    edit=(
+        '        load_weights(state.ema.average, _part(tensors, "ema."), path)\n'
+        '        state.ema.updates = header["ema_updates"]\n',
+        "        pass\n",
+    ),
+)
+misconception(
+    "8.6",
+    "the average starts anew as a copy of the loaded model",
+    edit=(
+        'load_weights(state.ema.average, _part(tensors, "ema."), path)',
+        'load_weights(state.ema.average, _part(tensors, "model."), path)',
+    ),
+)
+misconception(
+    "8.6",
+    "the average's count of updates is forgotten: its warm-up begins again",
+    edit=('        state.ema.updates = header["ema_updates"]\n', ""),
+)
+misconception(
+    "8.6",
+    "the scaler is forgotten: its scale starts anew",
+    edit=('        state.scaler.load_state_dict(header["scaler"])\n', "        pass\n"),
+)
+misconception(
+    "8.6",
+    "the number of epochs is forgotten: training begins at 0 again",
+    edit=('_COUNTERS = ("epoch", "batches",', '_COUNTERS = ("batches",'),
+)
+misconception(
+    "8.6",
+    "steps and images seen are forgotten: both begin at 0 again",
+    edit=('"loss_sum", "step", "images_seen", "seconds")', '"loss_sum", "seconds")'),
+)
+misconception(
+    "8.6",
+    "the best loss is forgotten",
+    edit=(
+        '    state.best_loss = math.inf if header["best_loss"] is None else header["best_loss"]\n',
+        "",
+    ),
+)
+misconception(
+    "8.6",
+    "an average is taken to be there: without one, saving fails",
+    edit=(
+        '    if state.ema is not None:\n        tensors |= _named("ema"',
+        '    if True:\n        tensors |= _named("ema"',
+    ),
+)
+
+# All of it.
+
+misconception(
+    "8.7",
+    "`epochs` more are made, however many there were before",
+    edit=("    while state.epoch < epochs:", "    for _ in range(epochs):"),
+)
+misconception(
+    "8.7",
+    "steps are not counted",
+    edit=(
+        "        state.step += 1\n        state.images_seen += batch_size\n",
+        "        state.images_seen += batch_size\n",
+    ),
+)
+misconception(
+    "8.7",
+    "batches are counted as images",
+    edit=("state.images_seen += batch_size", "state.images_seen += 1"),
+)
+misconception(
+    "8.7",
+    "metrics and callback come before the epoch is counted",
+    edit=(
+        ("        state.epoch += 1\n        state.best_loss", "        state.best_loss"),
+        (
+            "            on_epoch(state, metrics)\n",
+            "            on_epoch(state, metrics)\n        state.epoch += 1\n",
+        ),
+    ),
+)
+misconception(
+    "8.7",
+    "training loss and validation loss are exchanged",
+    edit=(
+        '{"train_loss": train_loss, "val_loss": val_loss}',
+        '{"train_loss": val_loss, "val_loss": train_loss}',
+    ),
+)
+misconception(
+    "8.7",
+    "on_epoch is never called",
+    edit=("        if on_epoch:\n", "        if False:\n"),
+)
+misconception(
+    "8.7",
+    "the model is validated, although there is an average",
+    edit=("state.ema.applied(state.model) if state.ema else nullcontext()", "nullcontext()"),
+)
+misconception(
+    "8.7",
+    "the average is put into the model for good: training goes on from it",
+    edit=(
+        "        average = state.ema.applied(state.model) if state.ema else nullcontext()\n",
+        "        average = nullcontext()\n        if state.ema:\n"
+        "            state.model.load_state_dict(state.ema.average.state_dict())\n",
+    ),
+)
+misconception(
+    "8.7",
+    "the learning rate's schedule is not handed on",
+    edit=(
+        "            state.lr_schedule,\n            state.ema,\n",
+        "            None,\n            state.ema,\n",
+    ),
+)
+misconception(
+    "8.7",
+    "the average is not handed on: it is never updated",
+    edit=(
+        "            state.lr_schedule,\n            state.ema,\n",
+        "            state.lr_schedule,\n            None,\n",
+    ),
+)
+misconception(
+    "8.7",
+    "grad_clip is not handed on: it is always 1",
+    edit=("            grad_clip,\n            state.lr", "            1.0,\n            state.lr"),
+)
+misconception(
+    "8.7",
+    "label_dropout is not handed on: it is always 0.1",
+    edit=(
+        "            label_dropout,\n            min_snr_gamma,\n            grad_clip,\n            state",
+        "            0.1,\n            min_snr_gamma,\n            grad_clip,\n            state",
+    ),
+)
+misconception(
+    "8.7",
+    "the target is not handed on to the training: it is always noise",
+    edit=(
+        "            null_label,\n            target,\n            label",
+        '            null_label,\n            "noise",\n            label',
+    ),
+)
+misconception(
+    "8.7",
+    "the target is not handed on to the validation: it is always noise",
+    edit=(
+        "val_loader, schedule, target, precision=precision)",
+        "val_loader, schedule, precision=precision)",
+    ),
+)
+misconception(
+    "8.7",
+    "validated are the training images",
+    edit=("validate(state.model, val_loader,", "validate(state.model, train_loader,"),
+)
+misconception(
+    "8.7",
+    "the best loss is that of the last epoch",
+    edit=("state.best_loss = min(state.best_loss, val_loss)", "state.best_loss = val_loss"),
+)
+misconception(
+    "8.7",
+    "the best loss is not kept",
+    edit=("        state.best_loss = min(state.best_loss, val_loss)\n", ""),
+)
+misconception(
+    "8.7",
+    "the best loss is the largest one",
+    edit=(
+        "state.best_loss = min(state.best_loss, val_loss)",
+        "state.best_loss = val_loss if state.best_loss == math.inf else max(state.best_loss, val_loss)",
+    ),
+)
+misconception(
+    "8.7",
+    "no checkpoint is written",
+    edit=("        if checkpoint is not None:\n", "        if False:\n"),
+)
+misconception(
+    "8.7",
+    "a checkpoint is written only when all epochs are done",
+    edit=(
+        "        if checkpoint is not None:\n            save",
+        "    if checkpoint is not None:\n            save",
+    ),
+)
+misconception(
+    "8.7",
+    "the checkpoint is written before the epoch is counted",
+    edit=(
+        (
+            "        state.epoch += 1\n        state.best_loss",
+            "        if checkpoint is not None:\n            save_checkpoint(checkpoint, state)\n"
+            "        state.epoch += 1\n        state.best_loss",
+        ),
+        (
+            "            on_epoch(state, metrics)\n        if checkpoint is not None:\n"
+            "            save_checkpoint(checkpoint, state)\n",
+            "            on_epoch(state, metrics)\n",
+        ),
+    ),
+)
+
+# ★ Mixed precision.
+
+misconception(
+    "8.8",
+    "the gradient is clipped before it is unscaled",
+    edit=(
+        "        scaler.unscale_(optimizer)\n"
+        "        nn.utils.clip_grad_norm_(model.parameters(), grad_clip)\n",
+        "        nn.utils.clip_grad_norm_(model.parameters(), grad_clip)\n"
+        "        scaler.unscale_(optimizer)\n",
+    ),
+)
+misconception("8.8", "the scaler is never updated", edit=("        scaler.update()\n", ""))
+misconception(
+    "8.8",
+    "the optimiser makes its step itself, past the scaler",
+    edit=("        scaler.step(optimizer)\n", "        optimizer.step()\n"),
+)
+misconception(
+    "8.8",
+    "the loss is not scaled before backward",
+    edit=("scaler.scale(loss).backward()", "loss.backward()"),
+)
+misconception(
+    "8.8",
+    "the scaler that is given is not used",
+    edit=("scaler = scaler or own_scaler", "scaler = own_scaler"),
+)
+misconception(
+    "8.8",
+    "the scaled loss is what is added up and reported",
+    edit=(
+        "        scaler.scale(loss).backward()\n",
+        "        loss = scaler.scale(loss)\n        loss.backward()\n",
+    ),
+)
+misconception(
+    "8.8",
+    "bf16 is scaled too",
+    edit=(
+        "make_scaler(device, precision)",
+        'make_scaler(device, "fp32" if precision == "fp32" else "fp16")',
+    ),
+)
+misconception(
+    "8.8",
+    "fp16 is not scaled",
+    edit=("make_scaler(device, precision)", 'make_scaler(device, "fp32")'),
+)
+misconception(
+    "8.8",
+    "fp16 where bf16 is asked for",
+    edit=(
+        "return autocast(device, precision)",
+        'return autocast(device, "fp32" if precision == "fp32" else "fp16")',
+    ),
+)
+misconception(
+    "8.8",
+    "bf16 where fp16 is asked for",
+    edit=(
+        "return autocast(device, precision)",
+        'return autocast(device, "fp32" if precision == "fp32" else "bf16")',
+    ),
+)
+misconception(
+    "8.8",
+    "the context is never enabled",
+    edit=("return autocast(device, precision)", 'return autocast(device, "fp32")'),
+)
+misconception(
+    "8.8",
+    "an unknown precision is accepted in silence",
+    edit=('    if precision not in ("fp32", "bf16", "fp16"):', "    if False:"),
+)
+misconception(
+    "8.8",
+    "the training loss is not computed in the context",
+    edit=("        with context:\n", "        with nullcontext():\n"),
+)
+misconception(
+    "8.8",
+    "the validation is always in fp32",
+    edit=(
+        "        with autocast(device, precision):\n            loss = p_losses",
+        "        with nullcontext():\n            loss = p_losses",
+    ),
+)
+misconception(
+    "8.8",
+    "fit does not hand the precision on to the validation",
+    edit=("val_loader, schedule, target, precision=precision)", "val_loader, schedule, target)"),
+)
+misconception(
+    "8.8",
+    "fit does not hand the precision on to the training",
+    edit=(
+        "            state.ema,\n            precision,\n",
+        '            state.ema,\n            "fp32",\n',
+    ),
+)
+misconception(
+    "8.8",
+    "fit does not hand the scaler of the state on",
+    edit=(
+        "            precision,\n            state.scaler,\n",
+        "            precision,\n            None,\n",
+    ),
+)
+
+# ★ Exact resume.
+
+misconception(
+    "8.9",
+    "the state of torch's own generator is forgotten",
+    edit=('        torch.set_rng_state(states[f"torch.{rank}"])\n', "        pass\n"),
+)
+misconception(
+    "8.9",
+    "the state of the generator that shuffles is forgotten",
+    edit=('        state.shuffling.set_state(states["shuffling"])\n', "        pass\n"),
+)
+misconception(
+    "8.9",
+    "load_checkpoint does not put the generators back",
+    edit=('    restore_random_states(_part(tensors, "rng."), state)\n', ""),
+)
