@@ -144,6 +144,7 @@ def train_one_epoch(
     scaler: GradScaler | None = None,
     on_step: Callable[[int, Tensor], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
+    add_loss: Callable[[], Tensor] | None = None,
 ) -> float:
     """One walk over the loader: for each batch loss, gradient, clipping, step, schedule, average.
 
@@ -159,6 +160,8 @@ def train_one_epoch(
         on_step: called as on_step(batch_size, loss) after each step; the loss is a detached tensor:
             looking at it makes a GPU wait.
         should_stop: asked after each step whether to end the walk here.
+        add_loss: what it returns after each forward pass is added to what is minimised, not to the loss
+            that is reported.
 
     Returns:
         The mean loss over the images of the epoch.
@@ -174,7 +177,8 @@ def train_one_epoch(
             loss = training_step(
                 model, schedule, x_0, y, null_label, label_dropout, target, min_snr_gamma
             )
-        scaler.scale(loss).backward()
+            minimised = loss if add_loss is None else loss + add_loss()
+        scaler.scale(minimised).backward()
         scaler.unscale_(optimizer)
         nn.utils.clip_grad_norm_(model.parameters(), grad_clip)
         scaler.step(optimizer)
@@ -392,6 +396,7 @@ def fit(
     precision: str = "fp32",
     hooks: Hooks | None = None,
     trained: nn.Module | None = None,
+    add_loss: Callable[[], Tensor] | None = None,
 ) -> bool:
     """Train from where `state` is until `config.images` have been seen, or `config.seconds` are over.
 
@@ -407,6 +412,7 @@ def fit(
         hooks: see there.
         trained: what the loss is computed by, where it is not `state.model` itself: that model
             compiled, or shared with other processes.
+        add_loss: as in `train_one_epoch`.
 
     Returns:
         Whether it came to its end; False when it was interrupted.
@@ -486,6 +492,7 @@ def fit(
             state.scaler,
             on_step=count,
             should_stop=over,
+            add_loss=add_loss,
         )
         settle()
         if interrupted:
