@@ -117,7 +117,7 @@ def train_clip(
             ]
             rows = _with_strangers(row_of[tokenizer([text for text, _, _ in said])], rng)
             true = _agreement(labels, colours, said)
-            x = _worn(to_model_range(images.images[chosen]))
+            x, true = _mixed(_worn(to_model_range(images.images[chosen])), true)
             loss = contrastive_loss(clip, x.to(device), rows.to(device), true.to(device))
             optimizer.zero_grad()
             loss.backward()
@@ -135,13 +135,12 @@ def contrastive_loss(clip: nn.Module, x: Tensor, rows: Tensor, true: Tensor) -> 
     Args:
         x: (B, 3, H, W) in [−1, 1].
         rows: (B, L) int64, captions as rows of the token table.
-        true: (B, B) bool, whether caption j is true of picture i.
+        true: (B, B), whether (1 or 0), or how far, caption j is true of picture i.
     """
     texts = F.normalize(clip.encode_text(rows), dim=-1)  # (B, D)
     logits = clip.logit_scale.exp() * encode_images(clip, x, batch_size=len(x)) @ texts.T
-    shared = true.float()
-    by_picture = -(F.log_softmax(logits, 1) * shared / shared.sum(1, keepdim=True)).sum(1)
-    by_caption = -(F.log_softmax(logits, 0) * shared / shared.sum(0, keepdim=True)).sum(0)
+    by_picture = -(F.log_softmax(logits, 1) * true / true.sum(1, keepdim=True)).sum(1)
+    by_caption = -(F.log_softmax(logits, 0) * true / true.sum(0, keepdim=True)).sum(0)
     return (by_picture.mean() + by_caption.mean()) / 2
 
 
@@ -195,6 +194,17 @@ def _worn(x: Tensor) -> Tensor:
     """Pictures with a little noise, some of them blurred: what a sampler shows on its way is never clean."""
     x = x + 0.15 * torch.rand(len(x), 1, 1, 1) * torch.randn_like(x)
     soft = F.avg_pool2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
-    return torch.lerp(
-        x, soft, 0.9 * torch.rand(len(x), 1, 1, 1) * (torch.rand(len(x), 1, 1, 1) < 0.5)
-    )
+    some = torch.rand(len(x), 1, 1, 1) < 0.5
+    return torch.lerp(x, soft, 0.9 * torch.rand(len(x), 1, 1, 1) * some)
+
+
+def _mixed(x: Tensor, true: Tensor) -> tuple[Tensor, Tensor]:
+    """Half of the pictures laid over another one, and agreeing with the captions of both by their shares.
+
+    So that similarity rises all the way from one picture to another (Zhang et al. 2018): a guide has to
+    know which way to go from where nothing is right yet.
+    """
+    other = torch.randperm(len(x))
+    share = 0.5 * torch.rand(len(x)) * (torch.rand(len(x)) < 0.5)  # (B,), of the other picture
+    mixed = torch.lerp(x, x[other], share[:, None, None, None])
+    return mixed, torch.lerp(true.float(), true[other].float(), share[:, None])
