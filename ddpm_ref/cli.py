@@ -245,6 +245,13 @@ def train(
         float | None,
         typer.Option(help="Weigh the loss by min-SNR with this gamma (5).", show_default=False),
     ] = None,
+    clip_loss: Annotated[
+        float | None,
+        typer.Option(
+            help="Weight of a CLIP loss on the predicted x_0. It was measured not to help: see docs/clip.md.",
+            show_default=False,
+        ),
+    ] = None,
     flip: Annotated[
         bool, typer.Option(help="Mirror training images, where the data set's classes survive it.")
     ] = True,
@@ -300,6 +307,7 @@ def train(
             "--target": target,
             "--timesteps": timesteps,
             "--min-snr": min_snr,
+            "--clip-loss": clip_loss,
         }
         if given := [option for option, value in fixed.items() if value is not None]:
             raise UserError(f"--resume goes on with the run's own recipe: leave {given[0]} out.")
@@ -320,6 +328,7 @@ def train(
         "--base-width": (base_width, 8),
         "--timesteps": (timesteps, 2),
         "--min-snr": (min_snr, 1e-6),
+        "--clip-loss": (clip_loss, 0),
         "--sample-every": (sample_every, 1),
         "--image-size": (image_size, 1),
         "--checkpoint-seconds": (checkpoint_seconds, 1),
@@ -347,6 +356,7 @@ def train(
         batch_size=batch_size,
         learning_rate=learning_rate,
         min_snr_gamma=min_snr,
+        clip_loss=clip_loss,
         seconds=seconds,
         sample_every=sample_every,
         seed=seed,
@@ -469,6 +479,36 @@ def evaluate(
     guidance_scale: Guidance = None,
     seed: Seed = 0,
     data_dir: DataDir = None,
+    clip: Annotated[
+        bool,
+        typer.Option("--clip", help="Ask a CLIP model too: scores, and two pictures."),
+    ] = False,
+    clip_model: Annotated[
+        str | None,
+        typer.Option(help="Which one; see `ddpm rerank --help`.", show_default=False),
+    ] = None,
+    clip_weights: Annotated[
+        str | None,
+        typer.Option(help="A tag, or a file with its weights.", show_default=False),
+    ] = None,
+    templates: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--template",
+            help='The caption of a class; repeat it to average several. Default: "a photo of a {class}".',
+            show_default=False,
+        ),
+    ] = None,
+    pictures: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of the pictures of --clip. Default: the run, or here.", show_default=False
+        ),
+    ] = None,
+    fid: Annotated[
+        bool,
+        typer.Option("--fid", help="FID and KID too, by torchmetrics, which has to be installed."),
+    ] = False,
     checkpoint: Checkpoint = "last",
     device: Device = None,
     json_file: Json = None,
@@ -476,9 +516,12 @@ def evaluate(
     """Ask for classes, and let a judge that saw only real pictures say what came.
 
     Reports the share of right pictures by class, without guidance and with it, and a Fréchet distance
-    to held-out real pictures in the judge's features.
+    to held-out real pictures in the judge's features. With --clip the same pictures are compared with
+    "a photo of a star" and so on, beside real pictures: the ceiling.
     """
     at_least("--n", n, 2)
+    if not clip and (clip_model or clip_weights or templates or pictures):
+        raise UserError("--clip-model, --clip-weights, --template and --pictures go with --clip.")
     from ddpm_ref.runs import load_painter, with_sampling
 
     one_of("--checkpoint", checkpoint, ("last", "best"))
@@ -490,7 +533,15 @@ def evaluate(
         eta=eta,
         guidance_scale=_finite(guidance_scale),
     )
-    _evaluate(model, data_dir, checkpoint, how, n, seed, device, json_file)
+    make_jury = None
+    if clip:
+
+        def make_jury(painter):
+            return cli_clip.make_jury(painter, clip_model, clip_weights, templates)
+
+    _evaluate(
+        *(model, data_dir, checkpoint, how, n, seed, device, json_file, make_jury, pictures, fid)
+    )
 
 
 @app.command()
@@ -689,9 +740,9 @@ def one_of(option: str, value: str | None, choices: tuple[str, ...]) -> str | No
     return value
 
 
-def _finite(value: float | None) -> float | None:
+def _finite(value: float | None, option: str = "--guidance-scale") -> float | None:
     if value is not None and not math.isfinite(value):
-        raise UserError(f"--guidance-scale must be a finite number, got {value}.")
+        raise UserError(f"{option} must be a finite number, got {value}.")
     return value
 
 
@@ -822,16 +873,27 @@ def _evaluate(
     seed: int,
     device: str | None,
     json_file: Path | None,
+    make_jury=None,
+    pictures: Path | None = None,
+    fid: bool = False,
 ) -> dict:
+    """Draw, score, write the numbers down, print them.
+
+    `make_jury` turns the model into a `ClipJury`, which then looks at the pictures as well.
+    """
+    from ddpm_ref.data import to_model_range
     from ddpm_ref.evaluation import evaluate
     from ddpm_ref.judge import appoint_referee
-    from ddpm_ref.runs import Run, load_painter, steps_of
+    from ddpm_ref.runs import Run, load_painter, make_folder, steps_of
 
     painter = load_painter(model, checkpoint, _device(device))
     run = Run(model) if model is not None and model.is_dir() else None
     data = painter.config.data
     if data_dir is not None:
         data = replace(data, data_dir=str(data_dir))
+    jury = (
+        make_jury(painter) if make_jury else None
+    )  # before the rest: what it lacks is said at once
     referee = appoint_referee(
         data,
         run.folder if run else None,
@@ -839,10 +901,26 @@ def _evaluate(
         device=painter.device,
         progress=console.tracker,
     )
+    real = to_model_range(referee.real.images)
+    drawn: list = []
+
+    def look(x, y, suffix: str) -> dict:
+        drawn[:] = [x, y]  # of the last way of drawing, for the pictures
+        found = jury.scores(x, y, suffix) if jury else {}
+        if fid:
+            from ddpm_ref.clip.fid import fid_and_kid
+
+            measured = fid_and_kid(x, real, painter.device)
+            found |= {name + suffix: value for name, value in measured.items()}
+        return found
+
     times = 1 if how.guidance_scale == 1 else 2
     total = times * n * steps_of(how, painter.config)
     with console.bar(f"drawing {times} × {n} pictures", total, "image steps") as advance:
-        result = evaluate(painter, referee, how, n, seed, advance)
+        result = evaluate(painter, referee, how, n, seed, advance, look)
+    if jury:
+        result |= jury.about() | jury.scores(real, referee.real.labels, "_real")
+        result["clip_real_n"] = len(real)
     if run and (metrics := run.metrics()):
         result |= {
             "train_seconds": metrics[-1]["seconds"],
@@ -853,6 +931,9 @@ def _evaluate(
     if json_file:
         _write_json(json_file, result)
     _print_scores(result)
+    if jury:
+        folder = pictures or (run.folder if run else Path())
+        cli_clip.show_clip_scores(result, jury, *drawn, make_folder(folder))
     return result
 
 
@@ -866,6 +947,10 @@ def _print_scores(result: dict) -> None:
     table.add_section()
     table.add_row("all", *(f"{result[f'class_accuracy{s}']:.1%}" for _, s in ways), style="bold")
     table.add_row("Fréchet distance", *(f"{result[f'frechet_distance{s}']:.2f}" for _, s in ways))
+    if "fid" in result:
+        table.add_row("FID", *(f"{result[f'fid{s}']:.2f}" for _, s in ways))
+        kid = (f"{result[f'kid{s}']:.4f} ± {result[f'kid_std{s}']:.4f}" for _, s in ways)
+        table.add_row("KID", *kid)
     console.out.print(table)
     console.out.print(
         f"n = {result['n']:,}; the judge itself is right on {result['judge_accuracy']:.2%} of "
@@ -903,3 +988,7 @@ def main() -> None:
 
             end_at_once(end.code)
         raise
+
+
+# Last, because it needs what stands above: it adds rerank, guide and clip-train to `app`.
+from ddpm_ref import cli_clip  # noqa: E402

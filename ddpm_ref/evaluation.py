@@ -18,6 +18,7 @@ def evaluate(
     n: int = 1000,
     seed: int = 0,
     advance: Callable[[int], None] | None = None,
+    look: Callable[[Tensor, Tensor, str], dict] | None = None,
 ) -> dict:
     """Draw n pictures of known classes, equally many of each, and let the referee look at them.
 
@@ -31,6 +32,8 @@ def evaluate(
         n: how many pictures, at least 2.
         seed: of the noise.
         advance: told after each sampling step how many pictures took it.
+        look: called as look(x, y, suffix) with the pictures of each way of drawing, the suffix "" or
+            "_guided"; what it returns is added to the result.
 
     Returns:
         What `ddpm evaluate --json` writes: n, class_accuracy, worst_class, worst_class_accuracy,
@@ -42,10 +45,12 @@ def evaluate(
     result: dict = {"n": n}
     plain = painter.draw(y, noise, replace(how, guidance_scale=1.0), seed, advance=advance)
     result |= _scores(plain, y, referee, painter.classes, "")
+    result |= look(plain, y, "") if look else {}
     if how.guidance_scale != 1:
         guided = painter.draw(y, noise, how, seed, advance=advance)
         result["guidance_scale"] = how.guidance_scale
         result |= _scores(guided, y, referee, painter.classes, "_guided")
+        result |= look(guided, y, "_guided") if look else {}
     return result | {
         "judge_accuracy": referee.accuracy,
         "judge_n": referee.n,

@@ -103,6 +103,7 @@ def run_training(
     precision: str = "fp32",
     hooks: Hooks | None = None,
     trained: nn.Module | None = None,
+    add_loss: Callable[[], Tensor] | None = None,
 ) -> bool:
     """Train from where `state` is until `config.images` have been seen, or `config.seconds` are over.
 
@@ -118,6 +119,7 @@ def run_training(
         hooks: see there.
         trained: what the loss is computed by, where it is not `state.model` itself: that model
             compiled, or shared with other processes.
+        add_loss: as in `train_one_epoch`.
 
     Returns:
         Whether it came to its end; False when it was interrupted.
@@ -197,6 +199,7 @@ def run_training(
             state.scaler,
             on_step=count,
             should_stop=over,
+            add_loss=add_loss,
         )
         settle()
         if interrupted:

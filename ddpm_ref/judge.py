@@ -20,6 +20,7 @@ from ddpm_ref.files import load_weights, read_tensors, write_tensors
 from ddpm_ref.presets import DataConfig
 
 BATCH = 128
+SHIPPED_JUDGE = Path(str(files("ddpm_ref") / "weights" / "judge-shapes.safetensors"))
 
 
 class Judge(nn.Module):
@@ -111,12 +112,14 @@ class Referee:
         accuracy: its share of right answers on the held-out pictures.
         n: how many those are.
         features: (n, 64) of the held-out pictures.
+        real: the held-out pictures, None where nobody needs them.
     """
 
     judge: Judge
     accuracy: float
     n: int
     features: Tensor
+    real: ImageSet | None = None
 
 
 def appoint_referee(
@@ -140,10 +143,9 @@ def appoint_referee(
     """
     reading = progress("reading images")
     size = dict(data_dir=data.data_dir, image_size=data.image_size)
-    shipped = Path(str(files("ddpm_ref") / "weights" / "judge-shapes.safetensors"))
     kept = keep_in / "judge.safetensors" if keep_in else None
     if data.dataset == "shapes" and data.image_size == 16:
-        judge = load_judge(shipped)
+        judge = load_judge(SHIPPED_JUDGE)
         real = load_dataset("shapes", **size, test=True, size=held_out)
     else:
         if has_test_part(data.dataset, data.data_dir):
@@ -163,7 +165,7 @@ def appoint_referee(
     order = torch.randperm(len(real.labels), generator=torch.Generator().manual_seed(0))[:held_out]
     features, guessed = judge.look_at(to_model_range(real.images[order]))
     right = (guessed == real.labels[order]).double()
-    return Referee(judge, right.mean().item(), len(right), features)
+    return Referee(judge, right.mean().item(), len(right), features, real.subset(order.tolist()))
 
 
 def save_judge(judge: Judge, path: Path, about: dict | None = None) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from ddpm_ref.clip.scores import CLIP_ROWS, clip_ways
 from ddpm_ref.files import write_atomically
 from ddpm_ref.pictures import curves, encode, grid, stack, zoom_for
 from ddpm_ref.runs import Painter, Run, steps_of, with_sampling
@@ -56,7 +57,10 @@ def write_report(run: Run, painter: Painter, path: Path) -> None:
         )
     if evaluation := run.evaluation():
         parts += ["<h2>Scores</h2>", _scores(evaluation)]
+        if "clip_model" in evaluation:
+            parts += ["<h2>CLIP</h2>", *_clip(run, evaluation)]
     parts += ["<h2>Samples</h2>", *_samples(run, painter)]
+    parts += [*_reranked(run), *_guided(run)]
     if (picture := progression(run)) is not None:
         parts += [
             "<h2>Progress</h2>",
@@ -120,6 +124,82 @@ def _scores(evaluation: dict) -> str:
         f"compare it only at the same n and with the same judge.</p>"
         f"<table><tr><th>class</th>{head}</tr>{body}"
         f"<tr><td>Fréchet distance, n = {evaluation['n']:,}</td>{distances}</tr></table>"
+    )
+
+
+def _clip(run: Run, evaluation: dict) -> list[str]:
+    ways = clip_ways(evaluation)
+    head = "".join(f"<th>{escape(title)}</th>" for title, _ in ways)
+    body = ""
+    for title, name, form in CLIP_ROWS:
+        cells = "".join(f"<td>{form.format(evaluation[f'clip_{name}{s}'])}</td>" for _, s in ways)
+        body += f"<tr><td>{title}</td>{cells}</tr>"
+    for name in evaluation["clip_matching_accuracies"]:
+        shares = [evaluation[f"clip_matching_accuracies{s}"].get(name) for _, s in ways]
+        cells = "".join(f"<td>{'–' if v is None else f'{v:.1%}'}</td>" for v in shares)
+        body += f"<tr><td>matching, {escape(name)}</td>{cells}</tr>"
+    templates = ", ".join(f"“{escape(t)}”" for t in evaluation["clip_templates"])
+    return [
+        f"<p>The same {evaluation['n']:,} pictures in the eyes of the CLIP "
+        f"{escape(evaluation['clip_model'])}, prompts {templates}. The column of real held-out pictures is "
+        f"the ceiling. Matching: the most similar prompt is that of the class asked for. The average "
+        f"top-1 similarity is high for noise too.</p>"
+        f"<table><tr><th></th>{head}</tr>{body}</table>",
+        *_picture(run, "clip-samples.png", "Samples with the label that CLIP gives them"),
+        *_picture(
+            run, "clip-similarity.png", "Similarity of each class with each prompt", "curves"
+        ),
+    ]
+
+
+def _reranked(run: Run) -> list[str]:
+    about = run.numbers("rerank.json")
+    if about is None:
+        return []
+    found = about["classes"].values()
+    sentence = (
+        f"The best {about['keep']} of {about['candidates']} in the eyes of the CLIP "
+        f"{escape(about['clip_model'])}; mean similarity {_mean(found, 'similarity'):.4f} of all, "
+        f"{_mean(found, 'similarity_kept'):.4f} of those kept."
+    )
+    if all("class_accuracy" in one for one in found):
+        sentence += (
+            f" The judge, who took no part, finds {_mean(found, 'class_accuracy'):.0%} of all right, and "
+            f"{_mean(found, 'class_accuracy_kept'):.0%} of those kept."
+        )
+    return ["<h2>Best of n</h2>", f"<p>{sentence}</p>", *_picture(run, "rerank.png", "Best of n")]
+
+
+def _guided(run: Run) -> list[str]:
+    about = run.numbers("guide.json")
+    if about is None:
+        return []
+    sentence = (
+        f"“{escape(about['prompt'])}”, scale {about['clip_scale']:g}, by the CLIP "
+        f"{escape(about['clip_model'])}: similarity {about['similarity_without']:.4f} without and "
+        f"{about['similarity_guided']:.4f} with guidance, from the same noise; "
+        f"{about['seconds_per_image_without']:.3f} and {about['seconds_per_image_guided']:.3f} seconds "
+        f"a picture."
+    )
+    if "class_accuracy_guided" in about:
+        sentence += (
+            f" The judge, who took no part, sees a {escape(about['class'])} in "
+            f"{about['class_accuracy_without']:.0%} and {about['class_accuracy_guided']:.0%}."
+        )
+    return ["<h2>Guided by text</h2>", f"<p>{sentence}</p>", *_picture(run, "guide.png", "Guided")]
+
+
+def _mean(found, name: str) -> float:
+    values = [one[name] for one in found]
+    return sum(values) / len(values)
+
+
+def _picture(run: Run, name: str, alt: str, kind: str = "") -> list[str]:
+    file = run.folder / name
+    return (
+        [f'<div class="wide">{_image(file.read_bytes(), alt, kind)}</div>']
+        if file.is_file()
+        else []
     )
 
 

@@ -5,6 +5,7 @@ metrics.csv      one row an epoch
 checkpoints/     last and best: a .safetensors each, with its header as .json beside it
 samples/         the same noise drawn after each epoch
 evaluation.json, samples.png, report.html   written by the commands of those names
+rerank and guide (.json, .png), clip-samples.png, clip-similarity.png   by rerank, guide, evaluate --clip
 """
 
 import csv
@@ -43,6 +44,8 @@ from ddpm_ref.training import (
 from ddpm_ref.unet import UNet
 
 SHIPPED = Path(str(files("ddpm_ref") / "weights" / "shapes.safetensors"))
+# A model that was stopped early: what re-ranking and guidance are good for shows on this one.
+UNDERTRAINED = SHIPPED.with_name("shapes-undertrained.safetensors")
 CHUNK = 100  # pictures drawn at once: more would only need more memory
 
 
@@ -138,8 +141,11 @@ class Run:
 
     def evaluation(self) -> dict | None:
         """What the last `evaluate` measured, if there was one."""
-        exists = (self.folder / "evaluation.json").is_file()
-        return self._read_json("evaluation.json") if exists else None
+        return self.numbers("evaluation.json")
+
+    def numbers(self, name: str) -> dict | None:
+        """What a command wrote down in a file of that name; None when it never ran."""
+        return self._read_json(name) if (self.folder / name).is_file() else None
 
     def _read_json(self, name: str) -> dict:
         with readable(f"{self.folder / name} is damaged, remove it or train again"):
@@ -197,6 +203,8 @@ class Painter:
         seed: int = 0,
         callback: Callable | None = None,
         advance: Callable[[int], None] | None = None,
+        guide: Callable[[slice], nn.Module] | None = None,
+        clip: bool = True,
     ) -> Tensor:
         """Draw pictures, `CHUNK` at a time.
 
@@ -207,6 +215,9 @@ class Painter:
             seed: of the noise that samplers add on the way.
             callback: as in `ddpm_ref.sampling`; called chunk by chunk.
             advance: told after each step how many pictures took it.
+            guide: given which pictures come next, the model that draws them in place of this one: it
+                predicts noise, and sees to classifier-free guidance itself.
+            clip: clip each predicted x_0.
 
         Returns:
             (N, C, H, W) on the CPU.
@@ -222,14 +233,16 @@ class Painter:
 
         parts = []
         for first in range(0, len(noise), CHUNK):
-            part = noise[first : first + CHUNK].to(self.device)
+            chosen = slice(first, first + CHUNK)
+            part = noise[chosen].to(self.device)
             drawn = SAMPLERS[how.sampler](
-                self.model,
+                guide(chosen) if guide else self.model,
                 self.schedule,
                 part.shape,
-                None if y is None else y[first : first + CHUNK].to(self.device),
-                guidance_scale=how.guidance_scale,
-                target=self.config.diffusion.target,
+                None if y is None else y[chosen].to(self.device),
+                guidance_scale=1.0 if guide else how.guidance_scale,
+                target="noise" if guide else self.config.diffusion.target,
+                clip=clip,
                 noise=part,
                 generator=generator,
                 callback=after_step,
@@ -267,10 +280,14 @@ def load_painter(
 ) -> Painter:
     """The model of a run folder, of a checkpoint file, or (None) the one shipped for `shapes`.
 
+    "undertrained" is the other one that comes with the package, unless there is a run of that name.
+
     Raises:
         UserError: when there is nothing, or something else, or it is damaged.
     """
     path = SHIPPED if source is None else Path(source)
+    if str(path) == "undertrained" and not path.exists():
+        path = UNDERTRAINED
     if path.is_dir():
         path = Run(path).checkpoint(checkpoint)
         if not path.is_file():
@@ -406,6 +423,12 @@ def train(
         trained = nn.parallel.DistributedDataParallel(model, device_ids=ids)
     if knobs.compile:
         trained = torch.compile(trained)
+    add_loss = None
+    if knobs.clip_loss:
+        from ddpm_ref.clip.loss import ClipLoss
+
+        trained = ClipLoss(trained, config, images.classes, schedule, device)
+        add_loss = trained.loss
     try:
         return run_training(
             *(state, batches, val_loader, schedule, knobs),
@@ -414,6 +437,7 @@ def train(
             precision=precision,
             hooks=replace(hooks, on_epoch=on_epoch, on_pause=on_pause),
             trained=trained,
+            add_loss=add_loss,
         )
     except Diverged as error:
         last = run.checkpoint("last")

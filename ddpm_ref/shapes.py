@@ -96,6 +96,24 @@ def colour_of(indices, seed: int = 0) -> np.ndarray:
     return (u * len(COLOURS)).astype(np.int64)
 
 
+def colour_seen(images: np.ndarray) -> np.ndarray:
+    """(N,) positions in `COLOURS` of what these pictures show, measured from their pixels alone.
+
+    The shape is what is bright: no background channel reaches 0.4, and every colour has a channel
+    above 0.6. Its mean colour is matched to the nearest of the eight.
+
+    Args:
+        images: (N, 3, H, W) uint8.
+    """
+    pixels = np.asarray(images, dtype=np.float64) / 255
+    bright = pixels.max(axis=1, keepdims=True)  # (N, 1, H, W)
+    # In a picture without anything bright, the brightest there is.
+    shape = bright >= np.minimum(0.5, bright.max(axis=(2, 3), keepdims=True))
+    mean = (pixels * shape).sum(axis=(2, 3)) / shape.sum(axis=(2, 3))  # (N, 3)
+    palette = np.array(list(COLOURS.values()))
+    return np.square(mean[:, None] - palette).sum(axis=2).argmin(axis=1)
+
+
 def captions(indices, seed: int = 0) -> list[str]:
     """English captions, such as "a photo of a red star" and "a photo of an orange ring"."""
     names = list(COLOURS)

@@ -162,6 +162,7 @@ def train_one_epoch(
     scaler: GradScaler | None = None,
     on_step: Callable[[int, Tensor], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
+    add_loss: Callable[[], Tensor] | None = None,
 ) -> float:
     """One walk over the loader: for each batch loss, gradient, clipping, step, schedule, average.
 
@@ -179,6 +180,8 @@ def train_one_epoch(
         on_step: called as on_step(batch_size, loss) after each step; the loss is a detached tensor:
             looking at it makes a GPU wait.
         should_stop: asked after each step whether to end the walk here.
+        add_loss: what it returns after each forward pass is added to what is minimised, not to the loss
+            that is reported.
 
     Returns:
         The mean loss over the images of the epoch.
@@ -196,7 +199,8 @@ def train_one_epoch(
             loss = training_step(
                 model, schedule, x_0, y, null_label, label_dropout, target, min_snr_gamma
             )
-        scaler.scale(loss).backward()
+            minimised = loss if add_loss is None else loss + add_loss()
+        scaler.scale(minimised).backward()
         scaler.unscale_(optimizer)
         nn.utils.clip_grad_norm_(model.parameters(), grad_clip)
         scaler.step(optimizer)
