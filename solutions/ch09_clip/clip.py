@@ -47,8 +47,8 @@ def class_prompts(classes: Sequence[str], template: str = TEMPLATE) -> list[str]
     Raises:
         ValueError: when the template has no {class}.
     """
-    # TODO(9.1): refuse a template without {class}; then a caption for each name. Only an "a" that is a word
-    # of its own becomes "an": " a {class}", also at the very beginning. "a drawing of {class}" stays as it is.
+    # TODO(9.1): refuse a template without {class}; then a caption for each name. Only an "a" that is a
+    # word of its own becomes "an", also at the very beginning: "pizza {class}" stays as it is.
     ### BEGIN SOLUTION
     if "{class}" not in template:
         raise ValueError(f"the template needs {{class}} where the name belongs, got {template!r}")
@@ -295,7 +295,7 @@ def guided_sample_loop(
         The others are those of `clip_guidance`.
 
     Returns:
-        (B, C, H, W), without a graph. The model is in eval mode meanwhile, and afterwards in the mode it was in.
+        (B, C, H, W), without a graph. The model is in eval mode meanwhile, then in the mode it was in.
 
     Raises:
         ValueError: unless 0 ≤ lowest ≤ highest < T.
