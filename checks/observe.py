@@ -115,6 +115,9 @@ class _Recorded:
         value = getattr(self._target, name)
         return _Recorded(value, f"{self._name}.{name}", self._calls) if callable(value) else value
 
+    def __deepcopy__(self, memo):
+        return self  # a module that is copied has us in its hooks
+
     def __call__(self, *args, **kwargs):
         text = _call_text(self._name, args, kwargs)
         self._calls.record(text, [*args, *kwargs.values()])

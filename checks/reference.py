@@ -94,7 +94,8 @@ class Reference:
                 )
             try:
                 answer = self._worker.ask(request, lambda: PATIENCE)
-                if "error" in answer and not request["mistakes"] and not request.get("double"):
+                changed = any(request.get(c) for c in ("mistakes", "double", "shift_t", "train"))
+                if "error" in answer and not changed:
                     raise Problem(_broken(answer["error"], request["name"]))
                 return answer
             except (TimedOut, channel.Ended, channel.Garbled):

@@ -1,0 +1,1306 @@
+"""Chapter 5: the forward process.
+
+The formulas are observed on twelve steps of noise, where float32 tells every mistake; what only shows
+over 1000 steps is observed apart. A wrong schedule should cost its own points only, so q_sample and
+predict_x0 are handed one whose tables have been put right (`short`).
+"""
+
+from contextlib import suppress
+
+from checks import experiment, misconception
+from checks.elsewhere import DEVICE, brought_back, elsewhere
+from checks.lab import *
+from checks.lab import conditions, noted
+
+TABLES = ("betas", "alphas", "alpha_bars", "alpha_bars_prev")
+
+
+def twelve_betas():
+    return noted(torch.linspace(0.05, 0.4, 12), "torch.linspace(0.05, 0.4, 12)")
+
+
+def short(impl):
+    """Twelve steps, as short_schedule has them, of the graded chapter's own class."""
+    schedule = impl.NoiseSchedule(twelve_betas())
+    put_right(schedule, lambda table: table)
+    return schedule
+
+
+def short_elsewhere(impl):
+    """The same on another device; None where its `to` does not take it there."""
+    schedule = short(impl)
+    moved = schedule.to(DEVICE)
+    if moved is None:
+        return None
+    put_right(moved, lambda table: table.to(DEVICE))
+    return moved if is_table(brought_back(moved.alpha_bars)) else None
+
+
+def put_right(schedule, placed):
+    """Give a schedule the tables that it should have, where its class lets one do so.
+
+    What else it keeps (roots, say) stays; so a right schedule stays what it is.
+    """
+    alphas = 1 - torch.linspace(0.05, 0.4, 12).double()
+    bars = alphas.cumprod(0)
+    before = torch.cat([torch.ones(1).double(), bars[:-1]])
+    for name, table in zip(TABLES, (1 - alphas, alphas, bars, before), strict=True):
+        with suppress(AttributeError, TypeError):  # a property, or frozen
+            setattr(schedule, name, placed(table.to(conditions.dtype)))
+
+
+def every_t():
+    return timesteps(3, 0, 11, 1, 10, 2, 0)
+
+
+def telling_t():
+    return timesteps(2, 11, 0, 10, 1)
+
+
+def telling(*, seed):
+    """As wide as there are images: (B,) fits (B, C, H, W), and lands in the wrong place.
+
+    Otherwise a factor without its axes is an error, which hides whatever else is wrong.
+    """
+    return normal(5, 3, 4, 5, seed=seed)
+
+
+def alike(one, other):
+    """Whether two tables are the same, up to rounding."""
+    return one.shape == other.shape and bool((one - other).abs().max() < 1e-4)
+
+
+def size(x):
+    """Root mean square."""
+    return x.detach().square().mean().sqrt().item()
+
+
+@experiment(
+    "5.1",
+    "Equal steps from beta_start to beta_end, both of them included",
+    points=1,
+    hint=(
+        "Print linear_beta_schedule(5, 1.0, 2.0): it should be 1, 1.25, 1.5, 1.75, 2.",
+        "The first beta is beta_start and the last beta_end, whatever T is; between T numbers there are "
+        "T − 1 steps.",
+        "torch.linspace(beta_start, beta_end, timesteps)",
+    ),
+)
+def equal_steps(impl):
+    return {
+        "12 steps": impl.linear_beta_schedule(12),
+        "7 steps from 0.05 to 0.4": impl.linear_beta_schedule(7, 0.05, 0.4),
+        "1000 steps": impl.linear_beta_schedule(1000),
+    }
+
+
+@experiment(
+    "5.1",
+    "Less than one timestep is refused",
+    points=1,
+    hint=(
+        "The check was given to you in the first line of the function: has it been lost?",
+        "raise ValueError(…) when timesteps is below 1.",
+    ),
+)
+def linear_refuses(impl):
+    impl.linear_beta_schedule(4)
+    return {f"T = {n}": raises(lambda n=n: impl.linear_beta_schedule(n)) for n in (2, 0, -3)}
+
+
+@experiment(
+    "5.2",
+    "1 minus the ratio of neighbours on a squared cosine with an offset",
+    points=1,
+    hint=(
+        "Take T = 2 by hand: f at 0, ½ and 1; the first beta is 1 − f(½) / f(0), the second is cut off.",
+        "f is needed at T + 1 places u = 0, 1/T, … 1. In it, s is added to u and the sum divided by 1 + s; "
+        "then times π/2, cosine, square.",
+        "u = torch.arange(timesteps + 1) / timesteps; f = torch.cos((u + s) / (1 + s) * math.pi / 2) ** 2; "
+        "1 − f[1:] / f[:-1], limited to 0.999.",
+    ),
+)
+def squared_cosine(impl):
+    return {
+        "10 steps": impl.cosine_beta_schedule(10),
+        "24 steps": impl.cosine_beta_schedule(24),
+        "7 steps with s = 0.1": impl.cosine_beta_schedule(7, 0.1),
+    }
+
+
+@experiment(
+    "5.2",
+    "Of 1000 betas the last is cut off at 0.999, and none from below",
+    points=1,
+    hint=(
+        "Print the first and the last three betas for T = 1000: the first should be 0.0000413, the last "
+        "0.999.",
+        "Only the upper limit is part of the schedule: clamp(max=0.999). A lower limit of 0.0001 would be "
+        "more than twice the first beta.",
+    ),
+)
+def cut_off_above_only(impl):
+    betas = impl.cosine_beta_schedule(1000).tolist()
+    # What float32 does to 1 − f / f is allowed for.
+    margins = {0: 5e-6, 1: 5e-6, 500: 5e-5, 997: 2e-3, 998: 2e-3, 999: 2e-5}
+    return {f"beta of t = {t}": near(betas[t], margin) for t, margin in margins.items()}
+
+
+@experiment(
+    "5.2",
+    "Less than one timestep is refused",
+    points=1,
+    hint=(
+        "The check was given to you in the first line of the function: has it been lost?",
+        "raise ValueError(…) when timesteps is below 1.",
+    ),
+)
+def cosine_refuses(impl):
+    impl.cosine_beta_schedule(4)
+    return {f"T = {n}": raises(lambda n=n: impl.cosine_beta_schedule(n)) for n in (2, 0, -3)}
+
+
+@experiment(
+    "5.3",
+    "alphas are 1 − betas, alpha_bars their running product",
+    points=1,
+    hint=(
+        "With betas 0.5, 0.5, 0.5 the alpha_bars are 0.5, 0.25, 0.125: the share of the picture that is "
+        "left halves with every step.",
+        "alpha_bars[t] is the product of alphas[0] … alphas[t], alphas[t] included: torch.cumprod.",
+        "self.alphas = 1 − self.betas; self.alpha_bars = self.alphas.cumprod(0)",
+    ),
+)
+def running_product(impl):
+    schedule = impl.NoiseSchedule(twelve_betas())
+    thousand = noted(torch.linspace(1e-4, 0.02, 1000), "torch.linspace(1e-4, 0.02, 1000)")
+    return {
+        "timesteps": schedule.timesteps,
+        "betas": schedule.betas,
+        "alphas": schedule.alphas,
+        "alpha_bars": schedule.alpha_bars,
+        "alpha_bars of 1000 steps": impl.NoiseSchedule(thousand).alpha_bars,
+    }
+
+
+@experiment(
+    "5.3",
+    "alpha_bars_prev is one step behind, and begins with 1",
+    points=1,
+    hint=(
+        "alpha_bars_prev[t] is alpha_bars[t − 1]. What was left of the picture before the first step?",
+        "Everything: alpha_bars_prev[0] = 1. The last of the alpha_bars appears in it nowhere.",
+        "torch.cat([torch.ones(1), self.alpha_bars[:-1]]), with the ones on the device of the betas.",
+    ),
+)
+def one_step_behind(impl):
+    return impl.NoiseSchedule(twelve_betas()).alpha_bars_prev
+
+
+@experiment(
+    "5.3",
+    "The tables are float32, even if the betas are float64",
+    points=1,
+    hint=(
+        "Tables from numpy, or of float64 betas, are float64; a model's weights are float32, and the first "
+        "layer would stop at the mix.",
+        "Reckon in whatever precision you like, and end with .float() in all four tables.",
+    ),
+)
+def tables_are_float32(impl):
+    betas = noted(twelve_betas().double(), "torch.linspace(0.05, 0.4, 12).double()")
+    single, double = impl.NoiseSchedule(twelve_betas()), impl.NoiseSchedule(betas)
+    return {
+        "of float32": {name: str(getattr(single, name).dtype) for name in TABLES},
+        "of float64": {name: str(getattr(double, name).dtype) for name in TABLES},
+    }
+
+
+@experiment(
+    "5.3",
+    "linear and cosine are made from the two functions, for any T",
+    points=1,
+    hint=(
+        "NoiseSchedule.linear(30) is the schedule of linear_beta_schedule(30); cosine likewise; without an "
+        "argument there are 1000 steps.",
+        "The tables of the cosine schedule come from its betas as well, after these have been cut off at "
+        "0.999: not from f.",
+        "return cls(linear_beta_schedule(timesteps))",
+    ),
+)
+def made_from_functions(impl):
+    # Compared with the learner's own betas, which 5.1 and 5.2 are about.
+    linear, cosine = impl.NoiseSchedule.linear(30), impl.NoiseSchedule.cosine(30)
+    betas = impl.cosine_beta_schedule(30)
+    # With two steps enough is left after the last one to be seen.
+    two, same = impl.NoiseSchedule.cosine(2), impl.NoiseSchedule(impl.cosine_beta_schedule(2))
+    return {
+        "linear(30) has the betas of linear_beta_schedule(30)": alike(
+            linear.betas, impl.linear_beta_schedule(30)
+        ),
+        "cosine(30) has the betas of cosine_beta_schedule(30)": alike(cosine.betas, betas),
+        "cosine(2) has the alpha_bars of these betas": alike(two.alpha_bars, same.alpha_bars),
+        "steps": [linear.timesteps, cosine.timesteps],
+        "steps by default": [
+            impl.NoiseSchedule.linear().timesteps,
+            impl.NoiseSchedule.cosine().timesteps,
+        ],
+    }
+
+
+@experiment(
+    "5.3",
+    "to gives a schedule with all its tables on the other device, and leaves this one where it is",
+    points=1,
+    hint=(
+        "x.to(device) moves nothing: it returns a moved tensor. Where does yours end up, and which table "
+        "stays behind?",
+        "Make another schedule and return it; do not assign to self. Every table goes along, and so does "
+        "timesteps.",
+        "return NoiseSchedule(self.betas.to(device)), if __init__ makes no tensor on the CPU.",
+    ),
+)
+def moves_as_a_whole(impl):
+    schedule = impl.NoiseSchedule(twelve_betas())
+    before = [getattr(schedule, name) for name in TABLES]
+    with elsewhere():
+        moved = schedule.to(DEVICE)
+        found = [brought_back(getattr(moved, name, None)) for name in TABLES]
+        stayed = [getattr(schedule, name) for name in TABLES]
+    same = [alike(one, other) for one, other in zip(before, found, strict=True) if is_table(other)]
+    return {
+        "comes back": "nothing" if moved is None else "something",
+        "on the other device": [name for name, t in zip(TABLES, found, strict=True) if is_table(t)],
+        "with the same numbers": all(same),
+        "timesteps": getattr(moved, "timesteps", None),
+        "left in place": [
+            name for name, t in zip(TABLES, stayed, strict=True) if t.device.type == "cpu"
+        ],
+    }
+
+
+def is_table(value):
+    return isinstance(value, torch.Tensor)
+
+
+@experiment(
+    "5.3",
+    "Betas outside (0, 1) are refused, a single one among good ones too",
+    points=1,
+    hint=(
+        "A beta is a variance that is added and a share that is lost: larger than 0, smaller than 1. Neither "
+        "0 nor 1 itself is allowed.",
+        "if not ((betas > 0) & (betas < 1)).all(): raise ValueError(…)",
+    ),
+)
+def refuses_bad_betas(impl):
+    impl.NoiseSchedule(twelve_betas())
+    cases = [(0.1, 0.9), (0.1, 0.0), (1.0, 0.2), (0.3, -0.2, 0.1), (0.2, 0.3, 1.5), (-1.0, 2.0)]
+    return {
+        str(list(case)): raises(lambda c=case: impl.NoiseSchedule(torch.tensor(c)))
+        for case in cases
+    }
+
+
+@experiment(
+    "5.4",
+    "One entry of the table for each image, with three more axes",
+    points=1,
+    hint=(
+        "values[t] has the shape (B,). Against (B, C, H, W) that B would be aligned with the width W.",
+        "What is multiplied with images needs the shape (B, 1, 1, 1): its axes of length 1 stretch over "
+        "C, H and W.",
+        "return values[t].reshape(-1, 1, 1, 1)",
+    ),
+)
+def one_entry_an_image(impl):
+    values = normal(12, seed=4)
+    return {
+        "seven images": impl.per_image(values, every_t()),
+        "one": impl.per_image(values, timesteps(5)),
+    }
+
+
+@experiment(
+    "5.5",
+    "x_t = √alpha_bar_t · x_0 + √(1 − alpha_bar_t) · noise, each image with its own t",
+    points=2,
+    hint=(
+        "With x_0 and noise of variance one, x_t should have variance one at every t. Which powers of "
+        "alpha_bar and 1 − alpha_bar do that?",
+        "alpha_bar is entry t[b] of schedule.alpha_bars, t as it is; both factors are square roots of shape "
+        "(B, 1, 1, 1).",
+        "alpha_bar.sqrt() * x_0 + (1 - alpha_bar).sqrt() * noise, with alpha_bar = "
+        "per_image(schedule.alpha_bars, t)",
+    ),
+)
+def mixes_picture_and_noise(impl):
+    schedule, x_0, noise = short(impl), images(5, 3, 4, 5), telling(seed=1)
+    gray, other = images(7, 1, 6, 4, seed=2), normal(7, 1, 6, 4, seed=3)
+    return {
+        "x_t": impl.q_sample(schedule, x_0, telling_t(), noise),
+        "a second time": impl.q_sample(schedule, x_0, telling_t(), noise),
+        "grey images": impl.q_sample(schedule, gray, every_t(), other),
+    }
+
+
+@experiment(
+    "5.5",
+    "Without noise it draws its own: standard normal, new for every number and in every call",
+    points=1,
+    hint=(
+        "torch.rand… is uniform, torch.randn… is normal.",
+        "Noise is drawn when noise is None, and only then; as many numbers as x_0 has, and no seed is set.",
+        "if noise is None: noise = torch.randn_like(x_0)",
+    ),
+)
+def draws_normal_noise(impl):
+    schedule, t = short(impl), timesteps(11, 3, 11, 8, 2, 11)
+    nothing = noted(torch.zeros(6, 3, 20, 24).to(conditions.dtype), "torch.zeros(6, 3, 20, 24)")
+    ones = noted(torch.ones_like(nothing), "torch.ones(6, 3, 20, 24)")
+    # How much noise there is at each t is the matter of the experiment before.
+    share = impl.q_sample(schedule, nothing, t, ones).square().mean((1, 2, 3), keepdim=True).sqrt()
+    z, again = (impl.q_sample(schedule, nothing, t) / share for _ in range(2))
+    n = z.numel()
+    beyond = (z.abs() > 2).float().mean()
+
+    # Margins are six sigma of the difference of two draws.
+    def apart(a, b):
+        return near(size(a - b) / 2**0.5, 6 * a.numel() ** -0.5)
+
+    return {
+        "mean": near(z.mean(), 6 * (2 / n) ** 0.5),
+        "standard deviation": near(size(z), 6 * n**-0.5),
+        "share beyond two standard deviations": near(beyond, 6 * (2 * 0.0435 / n) ** 0.5),
+        "how far apart two images are": apart(z[0], z[2]),
+        "two channels": apart(z[:, 0], z[:, 1]),
+        "two rows": apart(z[..., 4, :], z[..., 11, :]),
+        "two columns": apart(z[..., 5], z[..., 16]),
+        "two calls": apart(z, again),
+    }
+
+
+@experiment(
+    "5.5",
+    "It works on the device of the images",
+    points=1,
+    hint=(
+        "What is made with torch.randn(shape) lies on the CPU, wherever the images are; on a GPU, adding the "
+        "two is an error.",
+        "torch.randn_like(x_0) draws where x_0 is. Everything else comes from the schedule, whose tables "
+        "have been moved there.",
+    ),
+)
+def stays_on_the_device(impl):
+    with elsewhere():
+        schedule = short_elsewhere(impl)
+        if schedule is None:
+            return {"a schedule": "not on the device of the images: see 5.3"}
+        x_0, noise = normal(4, 3, 5, 6).to(DEVICE), normal(4, 3, 5, 6, seed=1).to(DEVICE)
+        t = timesteps(0, 11, 2, 1).to(DEVICE)
+        return {
+            "x_t": place_of(lambda: impl.q_sample(schedule, x_0, t, noise)),
+            "x_t with noise of its own": place_of(lambda: impl.q_sample(schedule, x_0, t)),
+        }
+
+
+def place_of(call):
+    """Where the result of a call is, in words."""
+    try:
+        result = call()
+    except RuntimeError as error:
+        if "same device" not in str(error):
+            raise
+        return "an error, because tensors of two devices meet"
+    return "on the device of the images" if is_table(brought_back(result)) else "elsewhere"
+
+
+@experiment(
+    "5.6",
+    "From noise: x_0 = (x_t − √(1 − alpha_bar_t) · noise) / √alpha_bar_t, not clipped",
+    points=1,
+    hint=(
+        "Solve x_t = √alpha_bar · x_0 + √(1 − alpha_bar) · noise for x_0: first subtract, then divide.",
+        "The whole difference is divided, and by the root. Whatever comes out is returned as it is, also "
+        "beyond [−1, 1].",
+        "(x_t - (1 - alpha_bar).sqrt() * prediction) / alpha_bar.sqrt()",
+    ),
+)
+def picture_from_noise(impl):
+    schedule, t = short(impl), telling_t()
+    return impl.predict_x0(schedule, telling(seed=2), t, telling(seed=3), "noise")
+
+
+@experiment(
+    "5.6",
+    "From v: x_0 = √alpha_bar_t · x_t − √(1 − alpha_bar_t) · v, not clipped",
+    points=1,
+    hint=(
+        "Write x_t and v with a = √alpha_bar and b = √(1 − alpha_bar), a² + b² = 1: x_t = a·x_0 + b·noise, "
+        "v = a·noise − b·x_0. Which sum of them has no noise in it?",
+        "a·x_t − b·v = (a² + b²)·x_0: a minus, and no division.",
+        "alpha_bar.sqrt() * x_t - (1 - alpha_bar).sqrt() * prediction",
+    ),
+)
+def picture_from_v(impl):
+    schedule, t = short(impl), telling_t()
+    return impl.predict_x0(schedule, telling(seed=4), t, telling(seed=5), "v")
+
+
+@experiment(
+    "5.6",
+    "Gradients flow through it, to x_t and to the prediction",
+    points=1,
+    hint=(
+        "Guidance (chapter 9) asks how x_t has to change so that the picture changes: it needs the graph.",
+        "Look for torch.no_grad(), detach(), .data and .item() in predict_x0 and per_image.",
+    ),
+)
+def gradients_flow(impl):
+    schedule, t, found = short(impl), timesteps(0, 11, 3), {}
+    for target in ("noise", "v"):
+        x_t, prediction = normal(3, 2, 4, 6, seed=6), normal(3, 2, 4, 6, seed=7)
+        x_t.requires_grad_()
+        prediction.requires_grad_()
+        # Leaves refuse to be changed in place, so others are handed over.
+        handed = (
+            noted(x_t * 1, "normal(3, 2, 4, 6, seed=6)"),
+            noted(prediction * 1, "normal(3, 2, 4, 6, seed=7)"),
+        )
+        x_0 = impl.predict_x0(schedule, handed[0], t, handed[1], target)
+        ways = gradients(x_0, x_t, prediction)
+        for name, way in zip(("x_t", "prediction"), ways, strict=True):
+            found[f"from {target}, to {name}"] = "nothing" if way is None else bool(way.any())
+    return found
+
+
+@experiment(
+    "5.6",
+    'Noise is meant when no target is named, and targets other than "noise" and "v" are refused',
+    points=1,
+    hint=(
+        'What does your code do with target="x0"? An else takes everything for v; a dictionary raises a '
+        "KeyError.",
+        'if target == "noise": … then if target == "v": … and in the end raise ValueError(…).',
+    ),
+)
+def targets(impl):
+    schedule, t = short(impl), timesteps(1, 10)
+    x_t, prediction = normal(2, 3, 4, 5, seed=8), normal(2, 3, 4, 5, seed=9)
+
+    def predict(*target):
+        return impl.predict_x0(schedule, x_t, t, prediction, *target)
+
+    named = {target: predict(target) for target in ("noise", "v")}
+    kinds = [target for target, x_0 in named.items() if alike(predict(), x_0)]
+    refused = {target: raises(lambda x=target: predict(x)) for target in ("x0", "Noise", "")}
+    return {"without a target": kinds, **refused}
+
+
+# Betas.
+
+misconception(
+    "5.1",
+    "the last beta is one step short of beta_end: both ends are included",
+    edit=(
+        "torch.linspace(beta_start, beta_end, timesteps, dtype=torch.float64)",
+        "torch.linspace(beta_start, beta_end, timesteps + 1, dtype=torch.float64)[:-1]",
+    ),
+)
+misconception(
+    "5.1",
+    "the first beta is one step beyond beta_start: both ends are included",
+    edit=(
+        "torch.linspace(beta_start, beta_end, timesteps, dtype=torch.float64)",
+        "torch.linspace(beta_start, beta_end, timesteps + 1, dtype=torch.float64)[1:]",
+    ),
+)
+misconception(
+    "5.1",
+    "the ends are rescaled by 1000 / T: they stay what they are, whatever T is",
+    edit=(
+        "torch.linspace(beta_start, beta_end, timesteps, dtype=torch.float64)",
+        "(torch.linspace(beta_start, beta_end, timesteps, dtype=torch.float64) * (1000 / timesteps))",
+    ),
+)
+misconception(
+    "5.1",
+    "equal steps of √beta (Stable Diffusion's scaled linear): the steps of beta itself are equal",
+    edit=(
+        "torch.linspace(beta_start, beta_end, timesteps, dtype=torch.float64)",
+        "torch.linspace(beta_start**0.5, beta_end**0.5, timesteps, dtype=torch.float64).square()",
+    ),
+)
+misconception(
+    "5.1",
+    "equal factors from beta to beta (a geometric schedule): the steps are equal, not the factors",
+    edit=(
+        "torch.linspace(beta_start, beta_end, timesteps, dtype=torch.float64)",
+        "torch.logspace(math.log10(beta_start), math.log10(beta_end), timesteps, dtype=torch.float64)",
+    ),
+)
+misconception(
+    "5.1",
+    "the betas fall: they rise from beta_start to beta_end",
+    edit=(
+        "torch.linspace(beta_start, beta_end, timesteps, dtype=torch.float64)",
+        "torch.linspace(beta_end, beta_start, timesteps, dtype=torch.float64)",
+    ),
+)
+misconception(
+    "5.1",
+    "beta_start and beta_end are ignored: 0.0001 and 0.02 are only their usual values",
+    edit=(
+        "torch.linspace(beta_start, beta_end, timesteps, dtype=torch.float64)",
+        "torch.linspace(1e-4, 0.02, timesteps, dtype=torch.float64)",
+    ),
+)
+misconception(
+    "5.1",
+    "alphas (1 − beta) come out: the function returns betas",
+    edit=(
+        "torch.linspace(beta_start, beta_end, timesteps, dtype=torch.float64)",
+        "(1 - torch.linspace(beta_start, beta_end, timesteps, dtype=torch.float64))",
+    ),
+)
+misconception(
+    "5.1",
+    "the linear betas are float64 (numpy's, or computed so): float32 should come out",
+    edit=("timesteps, dtype=torch.float64).float()", "timesteps, dtype=torch.float64)"),
+)
+misconception(
+    "5.1",
+    "linear_beta_schedule accepts less than one timestep",
+    edit=("_check_timesteps(timesteps)\n    return torch.linspace", "return torch.linspace"),
+)
+misconception(
+    "5.2",
+    "nothing is cut off: the last beta is 1 and wipes out everything at once",
+    edit=(".clamp(max=0.999)", ""),
+)
+misconception(
+    "5.2",
+    "betas are cut off at 0.9999: the limit is 0.999",
+    edit=(".clamp(max=0.999)", ".clamp(max=0.9999)"),
+)
+misconception(
+    "5.2",
+    "betas are limited to 0.0001 … 0.9999, as a well-known tutorial does: the limits are none and 0.999",
+    edit=(".clamp(max=0.999)", ".clamp(0.0001, 0.9999)"),
+)
+misconception(
+    "5.2",
+    "betas are cut off from below too (at 0.0001): there is only an upper limit",
+    edit=(".clamp(max=0.999)", ".clamp(0.0001, 0.999)"),
+)
+misconception(
+    "5.2",
+    "the offset s is missing: the first betas come out far too small",
+    edit=("torch.cos((u + s) / (1 + s) * math.pi / 2)", "torch.cos(u * math.pi / 2)"),
+)
+misconception(
+    "5.2",
+    "s is ignored: 0.008 is only its usual value",
+    edit=(
+        "torch.cos((u + s) / (1 + s) * math.pi / 2)",
+        "torch.cos((u + 0.008) / 1.008 * math.pi / 2)",
+    ),
+)
+misconception(
+    "5.2",
+    "u + s is not divided by 1 + s: the cosine goes beyond π/2",
+    edit=(
+        "torch.cos((u + s) / (1 + s) * math.pi / 2)",
+        "torch.cos((u + s) * math.pi / 2)",
+    ),
+)
+misconception(
+    "5.2",
+    "only s is divided by 1 + s, not u + s: brackets are missing",
+    edit=(
+        "torch.cos((u + s) / (1 + s) * math.pi / 2)",
+        "torch.cos((u + s / (1 + s)) * math.pi / 2)",
+    ),
+)
+misconception(
+    "5.2",
+    "the cosine of π · … where π/2 · … belongs: it goes down twice",
+    edit=(
+        "torch.cos((u + s) / (1 + s) * math.pi / 2)",
+        "torch.cos((u + s) / (1 + s) * math.pi)",
+    ),
+)
+misconception(
+    "5.2",
+    "a sine where the cosine belongs: it rises",
+    edit=(
+        "torch.cos((u + s) / (1 + s) * math.pi / 2)",
+        "torch.sin((u + s) / (1 + s) * math.pi / 2)",
+    ),
+)
+misconception(
+    "5.2",
+    "the cosine is not squared",
+    edit=("math.pi / 2) ** 2", "math.pi / 2)"),
+)
+misconception(
+    "5.2",
+    "t is divided by T − 1: u goes from 0 to 1 in T steps",
+    edit=("dtype=torch.float64) / timesteps", "dtype=torch.float64) / (timesteps - 1)"),
+)
+misconception(
+    "5.2",
+    "f at T places only: T ratios of neighbours need T + 1, and one beta is missing",
+    edit=("torch.arange(timesteps + 1, ", "torch.arange(timesteps, "),
+)
+misconception(
+    "5.2",
+    "off by one: f starts at u = 1/T, not at 0",
+    edit=("torch.arange(timesteps + 1, ", "torch.arange(1, timesteps + 2, "),
+)
+misconception(
+    "5.2",
+    "off by one: beta_t is made of f(t / T) and the one before, and the first is 1 − f(0)",
+    edit=("(1 - f[1:] / f[:-1])", "torch.cat([1 - f[:1], 1 - f[1:-1] / f[:-2]])"),
+)
+misconception(
+    "5.2",
+    "the ratio is upside down: f((t + 1) / T) is divided by f(t / T)",
+    edit=("(1 - f[1:] / f[:-1])", "(1 - f[:-1] / f[1:])"),
+)
+misconception(
+    "5.2",
+    "the ratio itself is returned: it is an alpha, and beta is 1 minus it",
+    edit=("(1 - f[1:] / f[:-1])", "(f[1:] / f[:-1])"),
+)
+misconception(
+    "5.2",
+    "alpha_bars are returned: a beta is 1 minus the ratio of two neighbours",
+    edit=("(1 - f[1:] / f[:-1])", "(f[1:] / f[0])"),
+)
+misconception(
+    "5.2",
+    "1 − alpha_bar where 1 minus the ratio of neighbours belongs",
+    edit=("(1 - f[1:] / f[:-1])", "(1 - f[1:] / f[0])"),
+)
+misconception(
+    "5.2",
+    "the difference of neighbours where 1 minus their ratio belongs",
+    edit=("(1 - f[1:] / f[:-1])", "(f[:-1] - f[1:])"),
+)
+misconception(
+    "5.2",
+    "f is divided by f(0)",
+    edit=("    return (1 - f[1:]", "    f = f / f[0]\n    return (1 - f[1:]"),
+    equal="f(0) cancels in the ratio of neighbours",
+)
+misconception(
+    "5.2",
+    "the cosine betas are float64 (numpy's, or computed so): float32 should come out",
+    edit=(".clamp(max=0.999).float()", ".clamp(max=0.999)"),
+)
+misconception(
+    "5.2",
+    "cosine_beta_schedule accepts less than one timestep",
+    edit=("_check_timesteps(timesteps)\n    u = ", "u = "),
+)
+
+# Tables.
+
+misconception(
+    "5.3",
+    "a running sum of the alphas where their product belongs",
+    edit=("alphas.cumprod(0)", "alphas.cumsum(0)"),
+)
+misconception(
+    "5.3",
+    "1 minus the running sum of the betas where the product of the alphas belongs",
+    edit=("alphas.cumprod(0)", "1 - betas.double().cumsum(0)"),
+)
+misconception(
+    "5.3",
+    "the running product of the betas: it is that of the alphas, 1 − beta",
+    edit=("alphas.cumprod(0)", "betas.double().cumprod(0)"),
+)
+misconception(
+    "5.3",
+    "1 minus the running product of the betas where the product of the alphas belongs",
+    edit=("alphas.cumprod(0)", "1 - betas.double().cumprod(0)"),
+)
+misconception(
+    "5.3",
+    "no product is taken: alpha_bars are the alphas of single steps",
+    edit=("alphas.cumprod(0)", "alphas.clone()"),
+)
+misconception(
+    "5.3",
+    "alpha_bars are one step behind: the product goes up to t itself, alphas[t] included",
+    edit=(
+        "self.alpha_bars = alpha_bars.float()",
+        "self.alpha_bars = (alpha_bars / alphas).float()",
+    ),
+)
+misconception(
+    "5.3",
+    "alpha_bars have a 1 in front: T + 1 numbers, and each at t + 1",
+    edit=(
+        "self.alpha_bars = alpha_bars.float()",
+        "self.alpha_bars = torch.nn.functional.pad(alpha_bars, (1, 0), value=1.0).float()",
+    ),
+)
+misconception(
+    "5.3",
+    "alpha_bars hold their own roots: the table is that of the product itself",
+    edit=(
+        "self.alpha_bars = alpha_bars.float()",
+        "self.alpha_bars = alpha_bars.sqrt().float()",
+    ),
+)
+misconception(
+    "5.3",
+    "alpha_bars hold 1 − alpha_bar, the share of the noise",
+    edit=("self.alpha_bars = alpha_bars.float()", "self.alpha_bars = (1 - alpha_bars).float()"),
+)
+misconception(
+    "5.3",
+    "alphas hold √(1 − beta): they are 1 − beta",
+    edit=("self.alphas = alphas.float()", "self.alphas = alphas.sqrt().float()"),
+)
+misconception(
+    "5.3",
+    "timesteps is T − 1, the last t: it is the number of steps",
+    edit=("self.timesteps = len(betas)", "self.timesteps = len(betas) - 1"),
+)
+misconception(
+    "5.3",
+    "alpha_bars_prev begins with 0: before the first step everything is left, 1",
+    edit=("torch.ones_like(alpha_bars[:1])", "torch.zeros_like(alpha_bars[:1])"),
+)
+misconception(
+    "5.3",
+    "alpha_bars_prev begins with alpha_bars[0]: before the first step everything is left, 1",
+    edit=("torch.ones_like(alpha_bars[:1])", "alpha_bars[:1]"),
+)
+misconception(
+    "5.3",
+    "alpha_bars_prev is rolled: it begins with the last alpha_bar, where 1 belongs",
+    edit=("torch.ones_like(alpha_bars[:1])", "alpha_bars[-1:]"),
+)
+misconception(
+    "5.3",
+    "alpha_bars_prev is shifted the other way: entry t is alpha_bar of t + 1",
+    edit=(
+        "torch.cat([torch.ones_like(alpha_bars[:1]), alpha_bars[:-1]])",
+        "torch.cat([alpha_bars[1:], torch.zeros_like(alpha_bars[:1])])",
+    ),
+)
+misconception(
+    "5.3",
+    "alpha_bars_prev is not shifted at all: it equals alpha_bars",
+    edit=("torch.cat([torch.ones_like(alpha_bars[:1]), alpha_bars[:-1]])", "alpha_bars.clone()"),
+)
+misconception(
+    "5.3",
+    "alpha_bars_prev is one short: 1 belongs in front",
+    edit=("torch.cat([torch.ones_like(alpha_bars[:1]), alpha_bars[:-1]])", "alpha_bars[:-1]"),
+)
+misconception(
+    "5.3",
+    "alpha_bars_prev are the alphas of the step before: they are its alpha_bars",
+    edit=(
+        "torch.cat([torch.ones_like(alpha_bars[:1]), alpha_bars[:-1]])",
+        "torch.cat([torch.ones_like(alpha_bars[:1]), alphas[:-1]])",
+    ),
+)
+misconception(
+    "5.3",
+    "the tables are float64: float32 is kept, whatever they were computed in",
+    edit=(
+        ("self.betas = betas.float()", "self.betas = betas.double()"),
+        ("self.alphas = alphas.float()", "self.alphas = alphas"),
+        ("self.alpha_bars = alpha_bars.float()", "self.alpha_bars = alpha_bars"),
+        ("alpha_bars[:-1]]).float()", "alpha_bars[:-1]])"),
+    ),
+)
+misconception(
+    "5.3",
+    "float64 betas make float64 tables: they have to be float32 even then",
+    edit=(
+        ("alphas = 1 - betas.double()", "alphas = 1 - betas"),
+        ("self.betas = betas.float()", "self.betas = betas"),
+        ("self.alphas = alphas.float()", "self.alphas = alphas"),
+        ("self.alpha_bars = alpha_bars.float()", "self.alpha_bars = alpha_bars"),
+        ("alpha_bars[:-1]]).float()", "alpha_bars[:-1]])"),
+    ),
+)
+misconception(
+    "5.3",
+    "NoiseSchedule.linear makes a cosine schedule",
+    edit=(
+        "return cls(linear_beta_schedule(timesteps))",
+        "return cls(cosine_beta_schedule(timesteps))",
+    ),
+)
+misconception(
+    "5.3",
+    "NoiseSchedule.cosine makes a linear schedule",
+    edit=(
+        'def cosine(cls, timesteps: int = 1000) -> "NoiseSchedule":\n'
+        "        return cls(cosine_beta_schedule(timesteps))",
+        'def cosine(cls, timesteps: int = 1000) -> "NoiseSchedule":\n'
+        "        return cls(linear_beta_schedule(timesteps + 0))",
+    ),
+)
+misconception(
+    "5.3",
+    "NoiseSchedule.linear has 1000 steps, whatever is asked for",
+    edit=("cls(linear_beta_schedule(timesteps))", "cls(linear_beta_schedule(1000))"),
+)
+misconception(
+    "5.3",
+    "NoiseSchedule.cosine has 1000 steps, whatever is asked for",
+    edit=("cls(cosine_beta_schedule(timesteps))", "cls(cosine_beta_schedule(1000))"),
+)
+misconception(
+    "5.3",
+    "the alpha_bars of the cosine schedule come from f, before the betas were cut off: the last is 0",
+    edit=(
+        "        return cls(cosine_beta_schedule(timesteps))",
+        """        schedule = cls(cosine_beta_schedule(timesteps))
+        f = torch.cos((torch.arange(timesteps + 1) / timesteps + 0.008) / 1.008 * math.pi / 2)
+        schedule.alpha_bars = (f[1:] / f[0]).square()
+        return schedule""",
+    ),
+)
+misconception(
+    "5.3",
+    "`to` moves the schedule itself: it should make another and leave this one where it is",
+    edit=("moved = object.__new__(type(self))", "moved = self"),
+)
+misconception("5.3", "`to` returns nothing", edit=("        return moved", "        return None"))
+misconception(
+    "5.3",
+    "`to` moves nothing: tensor.to returns the moved tensor, which is not kept",
+    edit=(
+        "setattr(moved, name, value.to(device) if isinstance(value, Tensor) else value)",
+        "setattr(moved, name, value)",
+    ),
+)
+misconception(
+    "5.3",
+    "`to` forgets alpha_bars_prev: every table has to move",
+    edit=(
+        "value.to(device) if isinstance(value, Tensor)",
+        'value.to(device) if isinstance(value, Tensor) and name != "alpha_bars_prev"',
+    ),
+)
+misconception(
+    "5.3",
+    "`to` moves alpha_bars alone: every table has to move",
+    edit=(
+        "value.to(device) if isinstance(value, Tensor)",
+        'value.to(device) if isinstance(value, Tensor) and name == "alpha_bars"',
+    ),
+)
+misconception(
+    "5.3",
+    "`to` moves betas alone: every table has to move",
+    edit=(
+        "value.to(device) if isinstance(value, Tensor)",
+        'value.to(device) if isinstance(value, Tensor) and name == "betas"',
+    ),
+)
+misconception(
+    "5.3",
+    "bad betas are accepted",
+    edit=(
+        "if betas.ndim != 1 or not len(betas) or not ((betas > 0) & (betas < 1)).all():",
+        "if False:",
+    ),
+)
+misconception(
+    "5.3",
+    "betas of exactly 0 or 1 are accepted",
+    edit=("((betas > 0) & (betas < 1))", "((betas >= 0) & (betas <= 1))"),
+)
+misconception(
+    "5.3",
+    "bad betas are refused only when all are bad (any for all)",
+    edit=("((betas > 0) & (betas < 1)).all()", "((betas > 0) & (betas < 1)).any()"),
+)
+misconception(
+    "5.3",
+    "negative betas, and 0, are accepted: only the upper end is looked at",
+    edit=("((betas > 0) & (betas < 1))", "(betas < 1)"),
+)
+misconception(
+    "5.3",
+    "betas of 1 and more are accepted: only the lower end is looked at",
+    edit=("((betas > 0) & (betas < 1))", "(betas > 0)"),
+)
+
+# A row for each image.
+
+misconception(
+    "5.4",
+    "the three axes are missing: (B,) would meet the width of the images",
+    edit=("[t].reshape(-1, 1, 1, 1)", "[t]"),
+)
+misconception(
+    "5.4",
+    "one axis is missing: (B, 1, 1) would meet the channels",
+    edit=("[t].reshape(-1, 1, 1, 1)", "[t].reshape(-1, 1, 1)"),
+)
+misconception(
+    "5.4",
+    "two axes are missing: (B, 1) would meet the height",
+    edit=("[t].reshape(-1, 1, 1, 1)", "[t].reshape(-1, 1)"),
+)
+misconception(
+    "5.4",
+    "B stands on the axis of the channels: (1, B, 1, 1)",
+    edit=("[t].reshape(-1, 1, 1, 1)", "[t].reshape(1, -1, 1, 1)"),
+)
+misconception(
+    "5.4",
+    "per_image gives every image the entry of the first",
+    edit=("[t].reshape(-1, 1, 1, 1)", "[t[0]].expand(len(t)).reshape(-1, 1, 1, 1)"),
+)
+misconception(
+    "5.4",
+    "per_image looks up t − 1, as if t were counted from 1",
+    edit=("[t].reshape(-1, 1, 1, 1)", "[t - 1].reshape(-1, 1, 1, 1)"),
+)
+
+# Noise is mixed in.
+
+misconception(
+    "5.5",
+    "alpha_bar without its root before x_0: the variance no longer adds up to one",
+    edit=("alpha_bar.sqrt() * x_0 +", "alpha_bar * x_0 +"),
+)
+misconception(
+    "5.5",
+    "1 − alpha_bar without its root before the noise: that is the variance, not the deviation",
+    edit=("(1 - alpha_bar).sqrt() * noise", "(1 - alpha_bar) * noise"),
+)
+misconception(
+    "5.5",
+    "1 − √alpha_bar where √(1 − alpha_bar) belongs",
+    edit=("(1 - alpha_bar).sqrt() * noise", "(1 - alpha_bar.sqrt()) * noise"),
+)
+misconception(
+    "5.5",
+    "the roots are swapped: √alpha_bar belongs to the picture",
+    edit=(
+        "return alpha_bar.sqrt() * x_0 + (1 - alpha_bar).sqrt() * noise",
+        "return (1 - alpha_bar).sqrt() * x_0 + alpha_bar.sqrt() * noise",
+    ),
+)
+misconception(
+    "5.5",
+    "the picture is not made smaller: x_0 has the factor √alpha_bar",
+    edit=("alpha_bar.sqrt() * x_0 +", "x_0 +"),
+)
+misconception(
+    "5.5",
+    "the noise is subtracted: it is added",
+    edit=("x_0 + (1 - alpha_bar).sqrt() * noise", "x_0 - (1 - alpha_bar).sqrt() * noise"),
+)
+misconception(
+    "5.5",
+    "beta where alpha_bar belongs",
+    edit=(
+        "per_image(schedule.alpha_bars, t)  # (B, 1, 1, 1)",
+        "per_image(schedule.betas, t)  # (B, 1, 1, 1)",
+    ),
+)
+misconception(
+    "5.5",
+    "alpha where alpha_bar belongs: that is a single step, not all the steps up to t",
+    edit=(
+        "per_image(schedule.alpha_bars, t)  # (B, 1, 1, 1)",
+        "per_image(schedule.alphas, t)  # (B, 1, 1, 1)",
+    ),
+)
+misconception(
+    "5.5",
+    "√beta before the noise, where √(1 − alpha_bar) belongs: that is the noise of a single step",
+    edit=("(1 - alpha_bar).sqrt() * noise", "per_image(schedule.betas, t).sqrt() * noise"),
+)
+misconception(
+    "5.5",
+    "alpha_bars_prev where alpha_bars belongs: at t = 0 there is some noise already",
+    edit=(
+        "per_image(schedule.alpha_bars, t)  # (B, 1, 1, 1)",
+        "per_image(schedule.alpha_bars_prev, t)  # (B, 1, 1, 1)",
+    ),
+)
+misconception(
+    "5.5",
+    "t − 1 is looked up, as if t were counted from 1: t = 0 gets the last entry",
+    edit=(
+        "per_image(schedule.alpha_bars, t)  # (B, 1, 1, 1)",
+        "per_image(schedule.alpha_bars, t - 1)  # (B, 1, 1, 1)",
+    ),
+)
+misconception(
+    "5.5",
+    "one t for the whole batch: each image has its own",
+    edit=(
+        "per_image(schedule.alpha_bars, t)  # (B, 1, 1, 1)",
+        "per_image(schedule.alpha_bars, t[:1])  # (B, 1, 1, 1)",
+    ),
+)
+misconception(
+    "5.5",
+    "alpha_bar lacks its axes in q_sample: (B,) meets the width of the images",
+    edit=(
+        "per_image(schedule.alpha_bars, t)  # (B, 1, 1, 1)",
+        "schedule.alpha_bars[t]  # (B, 1, 1, 1)",
+    ),
+)
+misconception(
+    "5.5",
+    "x_t is clipped to [−1, 1]: it goes beyond",
+    edit=("def q_sample(", "@lambda f: lambda *given: f(*given).clamp(-1, 1)\ndef q_sample("),
+)
+misconception(
+    "5.5",
+    "x_t and the noise are returned: it is x_t alone",
+    edit=(
+        "    return alpha_bar.sqrt() * x_0 + (1 - alpha_bar).sqrt() * noise",
+        "    x_t = alpha_bar.sqrt() * x_0 + (1 - alpha_bar).sqrt() * noise\n    return x_t, noise",
+    ),
+)
+misconception(
+    "5.5",
+    "x_0 is scaled in place: the caller still needs it",
+    edit=("alpha_bar.sqrt() * x_0 +", "x_0.mul_(alpha_bar.sqrt()) +"),
+)
+misconception(
+    "5.5",
+    "the noise is scaled in place: the caller still needs it as the target",
+    edit=("(1 - alpha_bar).sqrt() * noise", "noise.mul_((1 - alpha_bar).sqrt())"),
+)
+misconception(
+    "5.5",
+    "the noise that is given is ignored, other noise is drawn",
+    edit=("if noise is None:", "if True:"),
+)
+misconception(
+    "5.5",
+    "`not noise` where `noise is None` is meant: a tensor is neither true nor false",
+    edit=("if noise is None:", "if not noise:"),
+)
+misconception(
+    "5.5",
+    "uniform noise from 0 to 1 (rand): it is standard normal (randn)",
+    edit=("torch.randn_like(x_0)", "torch.rand_like(x_0)"),
+)
+misconception(
+    "5.5",
+    "uniform noise from −1 to 1: it is standard normal",
+    edit=("torch.randn_like(x_0)", "torch.rand_like(x_0) * 2 - 1"),
+)
+misconception(
+    "5.5",
+    "no noise is drawn when none is given: zeros are mixed in",
+    edit=("torch.randn_like(x_0)", "torch.zeros_like(x_0)"),
+)
+misconception(
+    "5.5",
+    "all images get the same noise",
+    edit=("torch.randn_like(x_0)", "torch.randn_like(x_0[:1])"),
+)
+misconception(
+    "5.5",
+    "all channels get the same noise: the noise is grey",
+    edit=("torch.randn_like(x_0)", "torch.randn_like(x_0[:, :1])"),
+)
+misconception(
+    "5.5",
+    "one number of noise for a whole image: each pixel and channel has its own",
+    edit=("torch.randn_like(x_0)", "torch.randn_like(x_0[:, :1, :1, :1])"),
+)
+misconception(
+    "5.5",
+    "the same noise in every call: a seed is set",
+    edit=(
+        "noise = torch.randn_like(x_0)",
+        "torch.manual_seed(0)\n        noise = torch.randn_like(x_0)",
+    ),
+)
+misconception(
+    "5.5",
+    "the noise is drawn on the CPU, wherever the images are",
+    edit=("torch.randn_like(x_0)", "torch.randn(x_0.shape)"),
+)
+
+# And out again.
+
+misconception(
+    "5.6",
+    "the division by √alpha_bar is missing",
+    edit=("* prediction) / alpha_bar.sqrt()", "* prediction)"),
+)
+misconception(
+    "5.6",
+    "it is divided by alpha_bar without its root",
+    edit=("* prediction) / alpha_bar.sqrt()", "* prediction) / alpha_bar"),
+)
+misconception(
+    "5.6",
+    "it is multiplied by √alpha_bar where it should be divided",
+    edit=("* prediction) / alpha_bar.sqrt()", "* prediction) * alpha_bar.sqrt()"),
+)
+misconception(
+    "5.6",
+    "only the noise is divided by √alpha_bar: the whole difference should be (brackets)",
+    edit=(
+        "(x_t - (1 - alpha_bar).sqrt() * prediction) / alpha_bar.sqrt()",
+        "x_t - (1 - alpha_bar).sqrt() * prediction / alpha_bar.sqrt()",
+    ),
+)
+misconception(
+    "5.6",
+    "the noise is added: it has to be subtracted",
+    edit=(
+        "(x_t - (1 - alpha_bar).sqrt() * prediction)",
+        "(x_t + (1 - alpha_bar).sqrt() * prediction)",
+    ),
+)
+misconception(
+    "5.6",
+    "1 − alpha_bar without its root before the predicted noise",
+    edit=("(x_t - (1 - alpha_bar).sqrt() * prediction)", "(x_t - (1 - alpha_bar) * prediction)"),
+)
+misconception(
+    "5.6",
+    "the roots are swapped in the formula for noise",
+    edit=(
+        "(x_t - (1 - alpha_bar).sqrt() * prediction) / alpha_bar.sqrt()",
+        "(x_t - alpha_bar.sqrt() * prediction) / (1 - alpha_bar).sqrt()",
+    ),
+)
+misconception(
+    "5.6",
+    "x_t is changed in place",
+    edit=(
+        "(x_t - (1 - alpha_bar).sqrt() * prediction)",
+        "x_t.sub_((1 - alpha_bar).sqrt() * prediction)",
+    ),
+)
+misconception(
+    "5.6",
+    "the sign of v is turned: it is subtracted",
+    edit=(
+        "alpha_bar.sqrt() * x_t - (1 - alpha_bar).sqrt() * prediction",
+        "alpha_bar.sqrt() * x_t + (1 - alpha_bar).sqrt() * prediction",
+    ),
+)
+misconception(
+    "5.6",
+    "the roots are swapped in the formula for v",
+    edit=(
+        "alpha_bar.sqrt() * x_t - (1 - alpha_bar).sqrt() * prediction",
+        "(1 - alpha_bar).sqrt() * x_t - alpha_bar.sqrt() * prediction",
+    ),
+)
+misconception(
+    "5.6",
+    "v gives the noise, √(1 − alpha_bar) · x_t + √alpha_bar · v, where x_0 is asked for",
+    edit=(
+        "alpha_bar.sqrt() * x_t - (1 - alpha_bar).sqrt() * prediction",
+        "(1 - alpha_bar).sqrt() * x_t + alpha_bar.sqrt() * prediction",
+    ),
+)
+misconception(
+    "5.6",
+    "the roots are missing in the formula for v",
+    edit=(
+        "alpha_bar.sqrt() * x_t - (1 - alpha_bar).sqrt() * prediction",
+        "alpha_bar * x_t - (1 - alpha_bar) * prediction",
+    ),
+)
+misconception(
+    "5.6",
+    "the formula for v is divided by √alpha_bar: it is finished without that",
+    edit=(
+        "alpha_bar.sqrt() * x_t - (1 - alpha_bar).sqrt() * prediction",
+        "(alpha_bar.sqrt() * x_t - (1 - alpha_bar).sqrt() * prediction) / alpha_bar.sqrt()",
+    ),
+)
+misconception(
+    "5.6",
+    "the two formulas are exchanged: that for noise is used for v, and the other way round",
+    edit=(
+        ('if target == "noise":', "if target == TARGETS[1]:"),
+        ('if target == "v":', "if target == TARGETS[0]:"),
+    ),
+)
+misconception(
+    "5.6",
+    "the target is ignored: every prediction is taken for noise",
+    edit=('if target == "noise":', "if True:"),
+)
+misconception(
+    "5.6",
+    "the predicted picture is clipped to [−1, 1]: that is left to the sampler",
+    edit=(
+        "def predict_x0(",
+        "@lambda f: lambda *given: f(*given).clamp(-1, 1)\ndef predict_x0(",
+    ),
+)
+misconception(
+    "5.6",
+    "there are no gradients (no_grad, detach): guidance needs them",
+    edit=("def predict_x0(", "@torch.no_grad()\ndef predict_x0("),
+)
+misconception(
+    "5.6",
+    "predict_x0 uses alpha where alpha_bar belongs",
+    edit=(
+        "per_image(schedule.alpha_bars, t)\n    if target",
+        "per_image(schedule.alphas, t)\n    if target",
+    ),
+)
+misconception(
+    "5.6",
+    "predict_x0 looks up t − 1, as if t were counted from 1",
+    edit=(
+        "per_image(schedule.alpha_bars, t)\n    if target",
+        "per_image(schedule.alpha_bars, t - 1)\n    if target",
+    ),
+)
+misconception(
+    "5.6",
+    "predict_x0 uses one t for the whole batch",
+    edit=(
+        "per_image(schedule.alpha_bars, t)\n    if target",
+        "per_image(schedule.alpha_bars, t[:1])\n    if target",
+    ),
+)
+misconception(
+    "5.6",
+    "alpha_bar lacks its axes in predict_x0: (B,) meets the width of the images",
+    edit=(
+        "per_image(schedule.alpha_bars, t)\n    if target",
+        "schedule.alpha_bars[t]\n    if target",
+    ),
+)
+misconception(
+    "5.6",
+    'unknown targets are accepted: whatever is not "noise" counts as v',
+    edit=('if target == "v":', "if True:"),
+)
+misconception(
+    "5.6",
+    "an unknown target is a KeyError (of a dictionary): it should be a ValueError",
+    edit=('raise ValueError(f"target', 'raise KeyError(f"target'),
+)
+misconception(
+    "5.6",
+    "v is meant when no target is named: noise is",
+    edit=('prediction: Tensor, target: str = "noise"', 'prediction: Tensor, target: str = "v"'),
+)
