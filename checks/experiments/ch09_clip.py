@@ -11,7 +11,7 @@ CLASSES = ["star", "arrow", "ring", "Owl", "ice cream", "unicorn", "yacht", "dia
 
 
 def similarities(n, classes, seed=0):
-    """(n, classes) numbers in [−1, 1] on a grid of 0.1, so that there are ties, as between pictures of a GIF."""
+    """(n, classes) numbers in [−1, 1] on a grid of 0.1, so that there are ties."""
     return noted(
         (images(n, classes, seed=seed) * 10).round() / 10,
         f"(images({n}, {classes}, seed={seed}) * 10).round() / 10",
@@ -155,7 +155,7 @@ def in_portions(impl):
     points=2,
     hint=(
         "All rows have length 1 already: what is the cosine of two of them?",
-        "images @ texts.T, and nothing after it: a softmax or a scale would make numbers that do not compare.",
+        "images @ texts.T, and nothing after it: after a softmax or a scale they would not compare.",
     ),
 )
 def cosines(impl):
@@ -297,9 +297,9 @@ def nudged(impl, **options):
     points=3,
     star=True,
     hint=(
-        "With clip_scale=0 the result is the model's noise itself: does that hold? Then look at the nudge alone.",
-        "The gradient is with respect to x_t, of the *sum* over the batch; the factor is √(1 − alpha_bar); the "
-        "noise estimate gets smaller along it.",
+        "With clip_scale=0 the result is the model's noise itself: is it? Then look at the nudge alone.",
+        "The gradient is with respect to x_t, of the *sum* over the batch; the factor is √(1 − alpha_bar); "
+        "the noise estimate gets smaller along it.",
         "noise − clip_scale · (1 − alpha_bar).sqrt() · torch.autograd.grad((images * texts).sum(), x_t)[0]",
     ),
 )
@@ -346,8 +346,8 @@ def beside_the_model(impl):
     star=True,
     hint=(
         "Samplers switch gradients off. What has to be switched on again, and where?",
-        "with torch.enable_grad(): around what the gradient goes through; torch.autograd.grad, not backward(), "
-        "which would fill the .grad of every weight.",
+        "with torch.enable_grad(): around what the gradient goes through; torch.autograd.grad, not backward(), which "
+        "would fill the .grad of every weight.",
     ),
 )
 def inside_no_grad(impl):
@@ -911,16 +911,16 @@ misconception(
     "9.7",
     "classifier-free guidance is left out: guidance_scale is ignored",
     edit=(
-        "x_t = x_t.detach().requires_grad_(True)\n        prediction = guided_prediction(model, x_t, t, y, guidance_scale)",
-        "x_t = x_t.detach().requires_grad_(True)\n        prediction = guided_prediction(model, x_t, t, y)",
+        "prediction = guided_prediction(model, x_t, t, y, guidance_scale)",
+        "prediction = guided_prediction(model, x_t, t, y)",
     ),
 )
 misconception(
     "9.7",
     "the labels are not given to the model",
     edit=(
-        "x_t = x_t.detach().requires_grad_(True)\n        prediction = guided_prediction(model, x_t, t, y, guidance_scale)",
-        "x_t = x_t.detach().requires_grad_(True)\n        prediction = guided_prediction(model, x_t, t, None, guidance_scale)",
+        "prediction = guided_prediction(model, x_t, t, y, guidance_scale)",
+        "prediction = guided_prediction(model, x_t, t, None, guidance_scale)",
     ),
 )
 misconception(
