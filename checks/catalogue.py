@@ -92,7 +92,7 @@ class Chapter:
         return tuple(e for e in self.experiments if only in (e.id, e.name))
 
 
-_ALL = (
+ALL = (
     Chapter(1, "Datasets", "ch01_datasets", "data"),
     Chapter(2, "Embeddings", "ch02_embeddings", "embeddings"),
     Chapter(3, "The residual block", "ch03_residual_block", "blocks"),
@@ -107,7 +107,12 @@ _ALL = (
 
 def chapters() -> dict[int, Chapter]:
     """The chapters that exist so far, by number."""
-    return {chapter.number: chapter for chapter in _ALL if chapter.file.exists()}
+    return {chapter.number: chapter for chapter in ALL if chapter.file.exists()}
+
+
+def lent(number: int) -> Chapter:
+    """A chapter that others build on, by its number: it may have no experiments yet."""
+    return ALL[number - 1]
 
 
 def find(number: int) -> Chapter:

@@ -79,7 +79,7 @@ def _functions(job: dict, chapter) -> dict:
 
 def _module_of(room: str, number: int) -> ModuleType:
     """A whole chapter, as the other chapters see it."""
-    chapter = catalogue.find(number)
+    chapter = catalogue.lent(number)
     if room == "ddpm_ref":
         return importlib.import_module(f"{room}.{chapter.reference}")
     return importlib.import_module(f"{room}.{chapter.folder}.{chapter.module}")

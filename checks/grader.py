@@ -98,7 +98,7 @@ def submission_folder(folder: Path, chapter: Chapter) -> Path:
 def chapter_folders(submission: Path, graded: Chapter, own: bool) -> dict[str, Path]:
     """Which folder each chapter's code comes from: the graded one (own: each one there) is theirs."""
     folders = {}
-    for chapter in catalogue.chapters().values():
+    for chapter in catalogue.ALL:  # also one that is lent, but not graded yet
         theirs = submission_folder(submission, chapter)
         is_theirs = chapter == graded or (own and theirs.is_dir())
         folders[chapter.folder] = theirs if is_theirs else ROOT / "solutions" / chapter.folder
@@ -300,7 +300,7 @@ class _Attempt:
         folders = {"": beside if beside.is_dir() else self.submission}
         folders |= chapter_folders(self.submission, self.chapter, self.own)
         # The solutions that are not lent, and whoever else's work lies beside this one.
-        hidden = [str(ROOT / "solutions" / c.folder) for c in catalogue.chapters().values()]
+        hidden = [str(ROOT / "solutions" / c.folder) for c in catalogue.ALL]
         self._worker = self.grader.pool.start(
             {
                 "role": "learner",

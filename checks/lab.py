@@ -161,7 +161,7 @@ class ToyModel(nn.Module):
 
     def __init__(self, classes: int):
         super().__init__()
-        self.classes = classes
+        self.classes = self.num_classes = classes
         self.scale = nn.Parameter(torch.tensor(1.5, dtype=conditions.dtype))
         self.seen: list[dict] = []
 

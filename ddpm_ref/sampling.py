@@ -94,20 +94,16 @@ def p_sample(
     steps = torch.full((len(x_t),), t, dtype=torch.int64, device=x_t.device)  # (B,)
     prediction = guided_prediction(model, x_t, steps, y, guidance_scale)
     x_0 = predict_x0(schedule, x_t, steps, prediction, target)
-    if clip:
-        x_0 = x_0.clamp(-1, 1)
+    x_0 = x_0.clamp(-1, 1) if clip else x_0
     beta, alpha = per_image(schedule.betas, steps), per_image(schedule.alphas, steps)
-    alpha_bar, prev = (
-        per_image(schedule.alpha_bars, steps),
-        per_image(schedule.alpha_bars_prev, steps),
-    )
+    alpha_bar = per_image(schedule.alpha_bars, steps)
+    prev = per_image(schedule.alpha_bars_prev, steps)
     mean = (prev.sqrt() * beta * x_0 + alpha.sqrt() * (1 - prev) * x_t) / (1 - alpha_bar)
     if t == 0:
         return mean, x_0
     sigma = (beta if variance == "beta" else beta * (1 - prev) / (1 - alpha_bar)).sqrt()
-    if noise is None:
-        noise = _normal(x_t.shape, x_t.device, generator)
-    return mean + sigma * noise, x_0
+    z = _normal(x_t.shape, x_t.device, generator) if noise is None else noise
+    return mean + sigma * z, x_0
 
 
 @torch.no_grad()
@@ -127,14 +123,12 @@ def p_sample_loop(
     progress: Callable[[Iterable], Iterable] = iter,
 ) -> Tensor:
     """Ancestral sampling over all T timesteps (Ho et al. 2020, algorithm 2); arguments as above."""
+    x_t = _start(model, shape, noise, generator, device)
     with _eval_mode(model):
-        x_t = _start(model, shape, noise, generator, device)
         for i, t in enumerate(progress(range(schedule.timesteps - 1, -1, -1))):
-            x_t, x_0 = p_sample(
-                *(model, schedule, x_t, t, y, guidance_scale, target, variance, clip),
-                generator=generator,
-            )
-            if callback:
+            options = guidance_scale, target, variance, clip
+            x_t, x_0 = p_sample(model, schedule, x_t, t, y, *options, generator=generator)
+            if callback is not None:
                 callback(i, t, x_t, x_0)
     return x_t
 
@@ -186,20 +180,18 @@ def ddim_step(
         raise ValueError(f"t_next must lie between −1 and t − 1 = {t - 1}, got {t_next}")
     if not 0 <= eta <= 1:
         raise ValueError(f"eta must lie between 0 and 1, got {eta}")
-    steps = torch.full((len(x_t),), t, dtype=torch.int64, device=x_t.device)
-    x_0 = predict_x0(schedule, x_t, steps, prediction, target)
-    if clip:
-        x_0 = x_0.clamp(-1, 1)
-    noise_t = predict_noise(schedule, x_t, steps, x_0)
+    at_t = torch.full((len(x_t),), t, dtype=torch.int64, device=x_t.device)
+    x_0 = predict_x0(schedule, x_t, at_t, prediction, target)
+    x_0 = torch.clamp(x_0, -1, 1) if clip else x_0
+    noise_t = predict_noise(schedule, x_t, at_t, x_0)
     now, after = _alpha_bar(schedule, t), _alpha_bar(schedule, t_next)
     sigma = eta * math.sqrt((1 - after) / (1 - now) * (1 - now / after))
     # By theory never below 0; by rounding it can be, at eta = 1.
     direction = math.sqrt(max(0.0, 1 - after - sigma**2))
     x_next = math.sqrt(after) * x_0 + direction * noise_t
     if sigma > 0:
-        if noise is None:
-            noise = _normal(x_t.shape, x_t.device, generator)
-        x_next = x_next + sigma * noise
+        fresh = _normal(x_t.shape, x_t.device, generator) if noise is None else noise
+        x_next = x_next + sigma * fresh
     return x_next, x_0
 
 
@@ -221,16 +213,15 @@ def ddim_sample_loop(
     progress: Callable[[Iterable], Iterable] = iter,
 ) -> Tensor:
     """DDIM over `steps` of the T timesteps (Song et al. 2021); arguments as above and in `ddim_step`."""
+    visited = ddim_timesteps(schedule.timesteps, steps)
+    x_t = _start(model, shape, noise=noise, generator=generator, device=device)
     with _eval_mode(model):
-        x_t = _start(model, shape, noise, generator, device)
-        visited = ddim_timesteps(schedule.timesteps, steps)
         for i, t in enumerate(progress(visited)):
             t_next = visited[i + 1] if i + 1 < steps else -1
-            batch_t = torch.full((len(x_t),), t, dtype=torch.int64, device=x_t.device)
-            prediction = guided_prediction(model, x_t, batch_t, y, guidance_scale)
-            x_t, x_0 = ddim_step(
-                *(schedule, x_t, t, t_next, prediction, eta, target, clip), generator=generator
-            )
+            at_t = torch.full((len(x_t),), t, dtype=torch.int64, device=x_t.device)
+            said = guided_prediction(model, x_t, at_t, y, guidance_scale)
+            options = eta, target, clip
+            x_t, x_0 = ddim_step(schedule, x_t, t, t_next, said, *options, generator=generator)
             if callback:
                 callback(i, t, x_t, x_0)
     return x_t
@@ -263,10 +254,10 @@ def dpm_solver_2m(
     The first step and the last one (where λ is infinite) are of first order: D = x_0. Timesteps are
     those of `ddim_timesteps`; arguments as above. Deterministic but for its start.
     """
+    visited = ddim_timesteps(schedule.timesteps, steps)
+    x_t = _start(model, shape, noise, device=device, generator=generator)
+    x_0_before, h_before = None, None
     with _eval_mode(model):
-        x_t = _start(model, shape, noise, generator, device)
-        visited = ddim_timesteps(schedule.timesteps, steps)
-        x_0_before, h_before = None, None
         for i, t in enumerate(progress(visited)):
             batch_t = torch.full((len(x_t),), t, dtype=torch.int64, device=x_t.device)
             prediction = guided_prediction(model, x_t, batch_t, y, guidance_scale)

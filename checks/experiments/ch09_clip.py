@@ -152,7 +152,7 @@ def in_portions(impl):
 @experiment(
     "9.4",
     "A row for each picture, a column for each text, and raw cosines in it",
-    points=2,
+    points=1,
     hint=(
         "All rows have length 1 already: what is the cosine of two of them?",
         "images @ texts.T, and nothing after it: after a softmax or a scale they would not compare.",
@@ -346,8 +346,8 @@ def beside_the_model(impl):
     star=True,
     hint=(
         "Samplers switch gradients off. What has to be switched on again, and where?",
-        "with torch.enable_grad(): around what the gradient goes through; torch.autograd.grad, not backward(), which "
-        "would fill the .grad of every weight.",
+        "torch.enable_grad() around what the gradient goes through; torch.autograd.grad, not backward(), "
+        "which would fill the .grad of every weight.",
     ),
 )
 def inside_no_grad(impl):

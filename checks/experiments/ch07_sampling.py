@@ -1,0 +1,2226 @@
+"""Chapter 7: from noise back to pictures.
+
+One mistake should not cost everything: single steps are observed without labels, where guidance has
+nothing to do, and what noise adds is observed as a difference, whatever the mean is. Loops draw their
+noise in an order that is free: deterministic walks are compared by numbers, the others by what every
+right walk has in common. Both look at what the model was called with, not at the callback.
+"""
+
+import math
+
+from torch import nn
+
+from checks import experiment, misconception
+from checks.lab import *
+from checks.lab import expression_of
+
+SHAPE = (4, 2, 3, 6)
+CROWD = (8, 3, 12, 14)  # enough numbers for statistics
+EDGES = (0, 1, 2, 10, 11)  # timesteps at the ends of the short schedule, where mistakes hide
+NULL = 5  # label of toy_model's null class
+
+
+def some_labels():
+    return labels(3, 0, 3, 1)
+
+
+def scheduled(impl, *betas):
+    """A schedule of so few steps that many walks are cheap."""
+    text = f"NoiseSchedule(torch.tensor({list(betas)}))"
+    return noted(impl.chapter(5).NoiseSchedule(torch.tensor(betas)), text)
+
+
+def zeros(*shape):
+    return noted(0 * normal(*shape), f"torch.zeros({', '.join(map(str, shape))})")
+
+
+def ancestral(impl):
+    """step(t, y): p_sample of a picture that depends on t; with noise 0 when none is given."""
+    model, schedule, nothing = toy_model(), short_schedule(impl), zeros(*SHAPE)
+
+    def step(t, y=None, noise=nothing, **options):
+        return impl.p_sample(model, schedule, normal(*SHAPE, seed=t), t, y, noise=noise, **options)
+
+    return step
+
+
+def implicit(impl):
+    """step(t, t_next): ddim_step of a picture that depends on t; with noise 0 when none is given.
+
+    The prediction is true: x_t is made of the picture, of this size, and of the noise.
+    """
+    schedule, nothing = short_schedule(impl), zeros(*SHAPE)
+
+    def step(t, t_next, size=1.0, target="noise", noise=nothing, **options):
+        x_0, mixed = size * images(*SHAPE, seed=t), normal(*SHAPE, seed=t + 50)
+        signal, level = schedule.alpha_bars[t].sqrt(), (1 - schedule.alpha_bars[t]).sqrt()
+        prediction = mixed if target == "noise" else signal * mixed - level * x_0
+        x_t = signal * x_0 + level * mixed
+        return impl.ddim_step(
+            *(schedule, x_t, t, t_next, prediction), target=target, noise=noise, **options
+        )
+
+    return step
+
+
+def rms(x):
+    """Root mean square; 1 when it is larger, or no number."""
+    size = x.double().square().mean().sqrt().item()
+    return size if size < 1 else 1.0
+
+
+def character(z, steps=None):
+    """What tells standard normal numbers, all of them independent, from others.
+
+    Args:
+        z: (B, C, H, W), or one such picture a step on top of each other.
+        steps: how many these are.
+    """
+    z = z.double()
+    n = z.numel()
+    if not n or not z.isfinite().all():
+        return "no noise to look at"
+    margin = 6 * math.sqrt(2 / n)  # of the difference of two draws, for numbers of variance 1
+    spread = z.std().item()
+
+    def likeness(axis):
+        size = z.shape[axis] - 1
+        pairs = z.narrow(axis, 0, size) * z.narrow(axis, 1, size)
+        return near(pairs.mean().item() / max(spread**2, 1e-9), 1.5 * margin)
+
+    z = z.reshape(steps or 1, -1, *z.shape[1:])
+    axes = {"steps": 0, "images": 1, "channels": 2, "rows": 3, "columns": 4}
+    return {
+        "mean": near(min(max(z.mean().item(), -1), 1), margin),
+        "spread": near(min(spread, 2), margin),
+        "share beyond two": near((z.abs() > 2).double().mean().item(), 0.25 * margin),
+        **{
+            f"likeness of {name}": likeness(axis)
+            for name, axis in axes.items()
+            if axis or steps is not None
+        },
+    }
+
+
+def draws(draw):
+    """Where the random numbers of draw(generator) come from."""
+
+    def seeded(seed):
+        return draw(torch.Generator().manual_seed(seed))
+
+    def by_default(seed):
+        torch.manual_seed(seed)
+        return draw(None)
+
+    one, state = seeded(5), torch.get_rng_state()
+    again, other = seeded(5), seeded(6)
+    untouched = torch.equal(torch.get_rng_state(), state)
+    default, default_again = by_default(1), by_default(1)
+    return {
+        "same generator, same result": torch.equal(one, again),
+        "another seed, same result": torch.equal(one, other),
+        "a generator leaves torch's own alone": untouched,
+        "without: torch.manual_seed decides": torch.equal(default, default_again),
+        "without: the next draw is the same": torch.equal(default_again, draw(None)),
+    }
+
+
+def walk_of(model, batch):
+    """(t, x) of each step, as the model was called; calls for one step count once."""
+    steps = []
+    for call in model.seen:
+        t, x = int(call["t"].flatten()[0]), call["x"][:batch]
+        if not steps or steps[-1][0] != t or not torch.equal(steps[-1][1], x):
+            steps.append((t, x))
+    return steps
+
+
+def visited(model):
+    """The timesteps of a walk, one number a step; the whole tensor where it is not one for all."""
+    found = []
+    for call in model.seen:
+        t = call["t"]
+        step = int(t[0]) if t.dtype == torch.int64 and len(set(t.tolist())) == 1 else t
+        if not found or not isinstance(step, int) or found[-1] != step:
+            found.append(step)
+    return found
+
+
+def pictured(schedule, model, x, t, y=None, scale=1.0, target="noise", clip=True):
+    """The x_0 that belongs to x at t."""
+    batch_t, a = torch.full((len(x),), t), schedule.alpha_bars[t]
+    with torch.no_grad():
+        u = model(x, batch_t, None)
+        prediction = u if y is None else u + scale * (model(x, batch_t, y) - u)
+    if target == "v":
+        x_0 = a.sqrt() * x - (1 - a).sqrt() * prediction
+    else:
+        x_0 = (x - (1 - a).sqrt() * prediction) / a.sqrt()
+    return x_0.clamp(-1, 1) if clip else x_0
+
+
+def ancestral_noise(schedule, model, out, variance="posterior", **options):
+    """What was added in each step of an ancestral walk, in standard deviations; and in the last one."""
+    steps = walk_of(model, len(out))
+    found = []
+    for (t, x), after in zip(steps, [*(x for _, x in steps[1:]), out], strict=True):
+        x_0 = pictured(schedule, model, x, t, **options)
+        beta, bar, prev = schedule.betas[t], schedule.alpha_bars[t], schedule.alpha_bars_prev[t]
+        of_x_t = schedule.alphas[t].sqrt() * (1 - prev)
+        mean = (prev.sqrt() * beta * x_0 + of_x_t * x) / (1 - bar)
+        sigma = (beta if variance == "beta" else beta * (1 - prev) / (1 - bar)).sqrt()
+        found.append((after - mean) / sigma if t else after - mean)
+    return torch.cat(found[:-1] or [out[:0]]), len(found) - 1, rms(found[-1]) if found else 1.0
+
+
+def implicit_noise(schedule, model, out, eta):
+    """The same for DDIM."""
+    steps = walk_of(model, len(out))
+    found = []
+    for (t, x), (t_next, after) in zip(steps, [*steps[1:], (-1, out)], strict=True):
+        x_0 = pictured(schedule, model, x, t)
+        now = schedule.alpha_bars[t].double()
+        bar = schedule.alpha_bars[t_next].double() if t_next >= 0 else torch.ones_like(now)
+        noise_t = (x - now.sqrt() * x_0) / (1 - now).sqrt()
+        sigma = eta * ((1 - bar) / (1 - now) * (1 - now / bar).abs()).sqrt()
+        left = after - bar.sqrt() * x_0 - (1 - bar - sigma**2).clamp(min=0).sqrt() * noise_t
+        found.append(left / sigma if sigma > 0 else left)
+    return torch.cat(found[:-1] or [out[:0]]), len(found) - 1, rms(found[-1]) if found else 1.0
+
+
+def quiet(impl, loop, **options):
+    """How a loop treats the model: gradients and modes, during and after."""
+    seen, schedule = {}, scheduled(impl, 0.3, 0.4, 0.6)
+    for training in (True, False):
+        model, inference = toy_model().train(training), []
+        model.register_forward_pre_hook(
+            lambda *_, kept=inference: kept.append(torch.is_inference_mode_enabled())
+        )
+        out = getattr(impl, loop)(model, schedule, SHAPE, **options)
+        mode = "training" if training else "eval"
+        seen[f"a model in {mode} mode"] = {
+            "gradients while drawing": any(call["gradients"] for call in model.seen),
+            "training mode while drawing": any(call["training"] for call in model.seen),
+            "training mode afterwards": model.training,
+            "inference mode": any(inference),
+            "the result has a graph": out.requires_grad,
+            "gradients are on afterwards": torch.is_grad_enabled(),
+        }
+    return seen
+
+
+def starting(impl, loop, **options):
+    """Where a loop starts: from the noise that it is given, else from its own."""
+    model, given = toy_model(), normal(*SHAPE, seed=1)
+    schedule, draw = scheduled(impl, 0.8), getattr(impl, loop)
+    draw(model, schedule, SHAPE, noise=given, **options)
+    crowd = toy_model()
+    draw(crowd, schedule, CROWD, **options)
+
+    def start(generator):
+        model = toy_model()
+        draw(model, schedule, SHAPE, generator=generator, **options)
+        return model.seen[0]["x"]
+
+    return {
+        "noise given": model.seen[0]["x"][: SHAPE[0]],
+        "drawn": character(crowd.seen[0]["x"][: CROWD[0]]),
+        "sources": draws(start),
+        "noise of another shape": raises(
+            lambda: draw(toy_model(), schedule, SHAPE, noise=normal(1, 2, 3, 6), **options)
+        ),
+    }
+
+
+def reported(impl, loop, **options):
+    """What the callback is told."""
+    told, model, schedule = [], toy_model(), short_schedule(impl)
+
+    def callback(i, t, x_t, x_0):
+        told.append((int(i), int(t), x_t.clone(), x_0.clone()))
+
+    out = getattr(impl, loop)(
+        *(model, schedule, SHAPE), noise=normal(*SHAPE, seed=1), callback=callback, **options
+    )
+    steps = walk_of(model, len(out))
+    new = [*(x for _, x in steps[1:]), out]
+    right = [pictured(schedule, model, x, t) for t, x in steps]
+    return {
+        "i": [i for i, _, _, _ in told],
+        "t": [t for _, t, _, _ in told],
+        # One answer for all steps: which numbers are drawn on the way is free.
+        "x_t is the new one": [
+            torch.equal(x, y) for (_, _, x, _), y in zip(told, new, strict=False)
+        ],
+        "x_0 is the predicted picture": [
+            x.shape == y.shape and rms(x - y) < 1e-3
+            for (_, _, _, x), y in zip(told, right, strict=False)
+        ],
+    }
+
+
+def outcomes(impl, loop, schedule, **options):
+    """The pictures of a deterministic walk, under each of the options that samplers share."""
+
+    def draw(y=None, **more):
+        noise = normal(*SHAPE, seed=1)
+        return getattr(impl, loop)(toy_model(), schedule, SHAPE, y, noise=noise, **options, **more)
+
+    return {
+        "labels": draw(some_labels()),
+        "labels, guidance_scale=3": draw(some_labels(), guidance_scale=3.0),
+        "target='v'": draw(target="v"),
+        "clip=False": draw(clip=False),
+    }
+
+
+class Gaussian(nn.Module):
+    """The best possible noise prediction where every pixel of the data is N(mean, std²).
+
+    The probability flow is then known: it keeps the number of standard deviations.
+    """
+
+    def __init__(self, schedule, mean=0.3, std=0.5):
+        super().__init__()
+        self.alpha_bars, self.mean, self.std = schedule.alpha_bars, mean, std
+        self.scale = nn.Parameter(torch.ones(()))
+        self.seen = []
+
+    def forward(self, x, t, y=None):
+        self.seen.append((int(t[0]), x.clone()))
+        a = self.alpha_bars[t].to(x.dtype).reshape(-1, 1, 1, 1)
+        centred = (x - a.sqrt() * self.mean) / (a * self.std**2 + 1 - a)
+        return self.scale * (1 - a).sqrt() * centred
+
+    def errors(self):
+        """How far each x has strayed from where the flow takes the first one, in its deviations."""
+        _, start = self.seen[0]
+        a = torch.stack([self.alpha_bars[t] for t, _ in self.seen]).double()
+        spread = (a * self.std**2 + 1 - a).sqrt()
+        way = (start.double().flatten() - a[0].sqrt() * self.mean) / spread[0]
+        x = torch.stack([x.double().flatten() for _, x in self.seen])  # (steps, pixels)
+        strayed = x - a.sqrt()[:, None] * self.mean - spread[:, None] * way
+        return strayed @ way / (way @ way)
+
+
+def uneven(impl, n, jump):
+    """n timesteps from λ = log(signal / noise level) = −2 to 2, whose gaps are in turn wide and narrow."""
+    gaps = torch.tensor([1 + jump, 1 - jump], dtype=torch.float64).repeat(n // 2)[: n - 1]
+    lambdas = 2 - 4 * torch.cat([gaps.new_zeros(1), gaps.cumsum(0)]) / gaps.sum()
+    alpha_bars = torch.sigmoid(2 * lambdas)
+    before = torch.cat([torch.ones_like(alpha_bars[:1]), alpha_bars[:-1]])
+    return impl.chapter(5).NoiseSchedule(1 - alpha_bars / before)
+
+
+# 7.1
+
+
+@experiment(
+    "7.1",
+    "Scale 1 is the prediction with labels, scale 0 the one without",
+    points=2,
+    hint=(
+        "Put s = 0 and s = 1 into the formula: what should be left?",
+        "u is model(x_t, t, None), c is model(x_t, t, y). The null class is None, not label 0.",
+        "return u + guidance_scale * (c - u)",
+    ),
+)
+def both_ends(impl):
+    x, t, y = normal(*SHAPE), timesteps(0, 2, 11, 10), some_labels()
+    return {f"s = {s}": impl.guided_prediction(toy_model(), x, t, y, s) for s in (1.0, 0.0)}
+
+
+@experiment(
+    "7.1",
+    "Other scales lie on the line through both, on its far side too, without clipping",
+    points=2,
+    hint=(
+        "At s = 2 the way from u to c is gone twice. There is no case for s below 1, or above.",
+        "Papers write (1 + w) · c − w · u: their w is s − 1.",
+        "return u + guidance_scale * (c - u), and nothing after it.",
+    ),
+)
+def along_the_line(impl):
+    x, t, y = normal(*SHAPE), timesteps(0, 2, 11, 10), some_labels()
+    return {f"s = {s}": impl.guided_prediction(toy_model(), x, t, y, s) for s in (0.5, 2.0, 4.0)}
+
+
+@experiment(
+    "7.1",
+    "Without labels the prediction is the unconditional one, whatever the scale",
+    points=1,
+    hint=(
+        "y may be None. What is c then?",
+        "if y is None: return model(x_t, t, None)",
+    ),
+)
+def no_labels(impl):
+    x, t = normal(*SHAPE), timesteps(0, 2, 11, 10)
+    return {f"s = {s}": impl.guided_prediction(toy_model(), x, t, None, s) for s in (1.0, 3.0, 0.0)}
+
+
+@experiment(
+    "7.1",
+    "Gradients flow through the guided prediction",
+    points=1,
+    hint=(
+        "Chapter 9 asks how the prediction changes with x_t. Is there a no_grad or a detach in here?",
+        "The loops turn gradients off for themselves; this function leaves them as they are.",
+    ),
+)
+def guidance_has_gradients(impl):
+    leaf, t, y = normal(*SHAPE), timesteps(0, 2, 11, 10), some_labels()
+    x = noted(leaf.requires_grad_() * 1, expression_of(leaf))
+    return gradients(impl.guided_prediction(toy_model(), x, t, y, 2.0), leaf)[0]
+
+
+# 7.2
+
+
+@experiment(
+    "7.2",
+    "The predicted picture comes from predict_x0, and is clipped to [−1, 1]",
+    points=2,
+    hint=(
+        "p_sample returns two things: x_{t−1}, and the x_0 that it was made of.",
+        "The prediction goes through predict_x0 as it is; what comes out is clipped.",
+        "x_0 = predict_x0(schedule, x_t, batch_t, prediction, target).clamp(-1, 1)",
+    ),
+)
+def predicted_picture(impl):
+    step = ancestral(impl)
+    return {f"x_0, t = {t}": step(t)[1] for t in EDGES}
+
+
+@experiment(
+    "7.2",
+    "Without noise the step ends at the posterior mean",
+    points=3,
+    hint=(
+        "The mean is made of x_0 and x_t, each with a weight. Near t = 0 almost all the weight is on x_0.",
+        "x_0: √alpha_bar_prev · beta. x_t: √alpha · (1 − alpha_bar_prev). Both over 1 − alpha_bar. "
+        "alpha has no bar there, and the x_0 is the clipped one.",
+        "prev = schedule.alpha_bars_prev[t]; "
+        "mean = (prev.sqrt() * beta * x_0 + alpha.sqrt() * (1 - prev) * x_t) / (1 - alpha_bar)",
+    ),
+)
+def posterior_mean(impl):
+    step = ancestral(impl)
+    return {f"x_(t−1), t = {t}": step(t)[0] for t in EDGES}
+
+
+def added(step, variance, *ts):
+    """What noise adds to a step, whatever the mean is."""
+    noise = normal(*SHAPE, seed=90)
+    return {
+        f"x with noise − x without, t = {t}": step(t, noise=noise, variance=variance)[0]
+        - step(t, variance=variance)[0]
+        for t in ts
+    }
+
+
+def both(pairs):
+    """What steps return, under their names."""
+    return {
+        f"{name}, {which}": x
+        for which, pair in pairs.items()
+        for name, x in zip(("x", "x_0"), pair, strict=True)
+    }
+
+
+@experiment(
+    "7.2",
+    "The noise that is added has the variance beta-tilde",
+    points=2,
+    hint=(
+        "A variance of 0.04 means a standard deviation of 0.2: which of the two multiplies the noise?",
+        "beta-tilde = beta · (1 − alpha_bar_prev) / (1 − alpha_bar): smaller than beta.",
+        "sigma = (beta * (1 - prev) / (1 - alpha_bar)).sqrt(), then mean + sigma * noise.",
+    ),
+)
+def posterior_variance(impl):
+    return added(ancestral(impl), "posterior", 1, 2, 11)
+
+
+@experiment(
+    "7.2",
+    'With variance="beta" it has the variance beta',
+    points=1,
+    hint=(
+        "One argument chooses between two variances. Which is which?",
+        'sigma = beta.sqrt() if variance == "beta"',
+    ),
+)
+def beta_variance(impl):
+    return added(ancestral(impl), "beta", 1, 2, 11)
+
+
+@experiment(
+    "7.2",
+    "At t = 0 nothing is added, and the result is the predicted picture",
+    points=1,
+    hint=(
+        "After t = 0 nothing removes noise any more.",
+        "beta-tilde is 0 there by itself; beta is not.",
+        "if t == 0: return mean, x_0",
+    ),
+)
+def last_step(impl):
+    step = ancestral(impl)
+    x, x_0 = step(0, noise=normal(*SHAPE, seed=90))
+    return {
+        **added(step, "posterior", 0),
+        **{f'{k}, variance="beta"': v for k, v in added(step, "beta", 0).items()},
+        "x − x_0": rms(x - x_0),
+    }
+
+
+@experiment(
+    "7.2",
+    "clip=False leaves x_0 as it is",
+    points=1,
+    hint=(
+        "Is the argument looked at?",
+        "if clip: x_0 = x_0.clamp(-1, 1)",
+    ),
+)
+def not_clipped(impl):
+    step = ancestral(impl)
+    return both({f"t = {t}": step(t, clip=False) for t in (2, 10)})
+
+
+@experiment(
+    "7.2",
+    'A model that predicts v draws as well: target="v"',
+    points=1,
+    hint=(
+        "predict_x0 has an argument of that name.",
+        "From x_0 on, nothing depends on the target any more.",
+    ),
+)
+def from_v(impl):
+    step = ancestral(impl)
+    return both({f"t = {t}": step(t, target="v") for t in (0, 2, 11)})
+
+
+@experiment(
+    "7.2",
+    "Guidance comes before clipping, with the labels and the scale that were given",
+    points=2,
+    hint=(
+        "What is guided is the model's prediction; x_0 is made of the guided one, and then clipped.",
+        "prediction = guided_prediction(model, x_t, batch_t, y, guidance_scale)",
+    ),
+)
+def guided_step(impl):
+    step = ancestral(impl)
+    return both({f"s = {s}": step(2, some_labels(), guidance_scale=s) for s in (1.0, 3.0)})
+
+
+@experiment(
+    "7.2",
+    "Noise that is not given is drawn: standard normal, a number for each number, from the generator",
+    points=2,
+    hint=(
+        "Each image of the batch needs noise of its own, and so does each pixel.",
+        "_normal(x_t.shape, x_t.device, generator) draws it; torch.randn_like knows no generator.",
+    ),
+)
+def own_noise(impl):
+    schedule, x_t = short_schedule(impl), normal(*CROWD)
+
+    def step(t, **options):
+        return impl.p_sample(toy_model(), schedule, x_t, t, **options)[0]
+
+    sigma = step(6, noise=noted(zeros(*CROWD) + 1, "torch.ones(8, 3, 12, 14)"))
+    sigma = (sigma - step(6, noise=zeros(*CROWD))).mean()
+    if not sigma.abs() > 1e-3:
+        sigma = torch.ones_like(sigma)
+    return {
+        "noise": character((step(6) - step(6, noise=zeros(*CROWD))) / sigma),
+        "sources": draws(lambda generator: step(6, generator=generator)),
+    }
+
+
+@experiment(
+    "7.2",
+    "The model is asked with one int64 timestep an image; an unknown variance is a ValueError",
+    points=1,
+    hint=(
+        "The model wants t as a tensor of shape (B,), int64, one for each image.",
+        "torch.full((len(x_t),), t, dtype=torch.int64, device=x_t.device)",
+    ),
+)
+def asked_properly(impl):
+    model, x_t, schedule = toy_model(), normal(*SHAPE), short_schedule(impl)
+    impl.p_sample(model, schedule, x_t, 7, some_labels(), noise=zeros(*SHAPE))
+    with_labels = [call for call in model.seen if (call["y"] != NULL).any()]
+    call = with_labels[-1] if with_labels else model.seen[-1]
+    return {
+        "t": call["t"][: SHAPE[0]],
+        "x": call["x"][: SHAPE[0]],
+        'variance="small"': raises(
+            lambda: impl.p_sample(model, schedule, x_t, 7, variance="small")
+        ),
+    }
+
+
+# 7.3
+
+
+@experiment(
+    "7.3",
+    "The walk visits every timestep once, from T − 1 down to 0",
+    points=2,
+    hint=(
+        "With 12 steps: 11, 10, …, 1, 0.",
+        "for t in range(schedule.timesteps - 1, -1, -1), or reversed(range(schedule.timesteps))",
+    ),
+)
+def every_timestep(impl):
+    model = toy_model()
+    out = impl.p_sample_loop(model, short_schedule(impl), SHAPE)
+    return {"timesteps": visited(model), "shape": list(out.shape), "dtype": str(out.dtype)}
+
+
+@experiment(
+    "7.3",
+    "Each step is p_sample's, with noise of its own, and the last one adds none",
+    points=2,
+    hint=(
+        "x_t of a step is what the step before returned.",
+        "`noise` is where the walk starts. Every step draws other noise: p_sample does, when it is given "
+        "none.",
+    ),
+)
+def steps_down(impl):
+    model, schedule = toy_model(), short_schedule(impl)
+    out = impl.p_sample_loop(model, schedule, CROWD, noise=normal(*CROWD))
+    noise, steps, last = ancestral_noise(schedule, model, out)
+    return {"added in each step": character(noise, steps or None), "in the last": near(last, 1e-3)}
+
+
+@experiment(
+    "7.3",
+    "Labels, scale, target, clip and variance reach every step",
+    points=2,
+    hint=(
+        "p_sample has all these arguments too: does each of them get what the loop was given?",
+        "Positional arguments slip easily: target, variance and clip come in this order.",
+    ),
+)
+def options_reach_the_steps(impl):
+    model, schedule = toy_model(), short_schedule(impl)
+    y = noted(torch.arange(8) % NULL, f"torch.arange(8) % {NULL}")
+    out = impl.p_sample_loop(
+        *(model, schedule, CROWD, y),
+        **dict(guidance_scale=0.5, target="v", variance="beta", noise=normal(*CROWD)),
+    )
+    noise, steps, last = ancestral_noise(
+        *(schedule, model, out, "beta"), y=y, scale=0.5, target="v"
+    )
+    return {
+        "one step": outcomes(impl, "p_sample_loop", scheduled(impl, 0.8)),
+        "added in each step": character(noise, steps or None),
+        "in the last": near(last, 1e-3),
+    }
+
+
+@experiment(
+    "7.3",
+    "It runs in eval mode and without gradients, and leaves both as they were",
+    points=1,
+    hint=(
+        "A model in training mode draws with dropout. And who trains on afterwards, needs its mode back.",
+        "with torch.no_grad(), _eval_mode(model): … around the whole walk.",
+    ),
+)
+def quiet_walk(impl):
+    return quiet(impl, "p_sample_loop")
+
+
+@experiment(
+    "7.3",
+    "It starts from the noise that it is given, else from standard normal noise of its own",
+    points=1,
+    hint=(
+        "x_T is `noise` when there is some.",
+        "x_t = _start(model, shape, noise, generator)",
+    ),
+)
+def starts_from_noise(impl):
+    return starting(impl, "p_sample_loop")
+
+
+@experiment(
+    "7.3",
+    "All the noise of a walk comes from the generator",
+    points=1,
+    hint=(
+        "The start is drawn, and each step draws: do both get the generator?",
+        "p_sample(…, generator=generator). No seed is set anywhere.",
+    ),
+)
+def noise_of_the_walk(impl):
+    model, schedule, given = toy_model(), scheduled(impl, 0.3, 0.4, 0.6), normal(*SHAPE, seed=1)
+
+    def draw(generator):
+        return impl.p_sample_loop(model, schedule, SHAPE, noise=given, generator=generator)
+
+    return draws(draw)
+
+
+@experiment(
+    "7.3",
+    "After each step the callback is told: step, timestep, new x_t, predicted x_0",
+    points=1,
+    hint=(
+        "callback(i, t, x_t, x_0): i counts from 0, t is the timestep that has just been left.",
+        "First x_t, x_0 = p_sample(…), then the callback, if there is one.",
+    ),
+)
+def callback_of_the_walk(impl):
+    return reported(impl, "p_sample_loop")
+
+
+# 7.4
+
+
+@experiment(
+    "7.4",
+    "The timesteps fall from T − 1, evenly, and end above −1",
+    points=2,
+    hint=(
+        "Of T = 10 and three steps: 9, 6, 2. Why not 0 at the end? The step after 2 goes to −1.",
+        "Divide as real numbers, subtract from T, round, and subtract 1: in this order.",
+        "[round(timesteps - i * timesteps / steps) - 1 for i in range(steps)]",
+    ),
+)
+def evenly_spaced(impl):
+    # None of these has an exact half to be rounded, up or down or to the even number.
+    pairs = ((10, 3), (12, 5), (12, 12), (12, 11), (12, 1), (1000, 50), (1000, 30), (1000, 999))
+    return {
+        f"T = {T}, steps = {steps}": torch.tensor([int(t) for t in impl.ddim_timesteps(T, steps)])
+        for T, steps in pairs
+    }
+
+
+@experiment(
+    "7.4",
+    "Fewer than one step, or more than T, is a ValueError",
+    points=1,
+    hint=(
+        "There are only T timesteps to visit, and no timestep is visited twice.",
+        "if not 1 <= steps <= timesteps: raise ValueError(…)",
+    ),
+)
+def too_many_steps(impl):
+    return {
+        f"T = 12, steps = {steps}": raises(lambda steps=steps: impl.ddim_timesteps(12, steps))
+        for steps in (12, 0, -3, 13, 24)
+    }
+
+
+# 7.5
+
+
+@experiment(
+    "7.5",
+    "A deterministic step mixes x_0 and its noise as they are mixed at t_next",
+    points=3,
+    hint=(
+        "q_sample says how x_0 and noise make up an x_t. Here they make up the one at t_next.",
+        "t_next may be far below t, down to 0. Both alpha_bars come from the same table.",
+        "x_next = √alpha_bar_next · x_0 + √(1 − alpha_bar_next) · noise_t, at eta = 0.",
+    ),
+)
+def deterministic_step(impl):
+    # The picture is small enough for clipping to do nothing.
+    step = implicit(impl)
+    return {
+        f"x, {t} → {t_next}": step(t, t_next, size=0.5)[0]
+        for t, t_next in ((11, 10), (11, 4), (9, 6), (2, 0), (1, 0))
+    }
+
+
+@experiment(
+    "7.5",
+    "After clipping, the noise is computed again from the clipped x_0",
+    points=2,
+    hint=(
+        "Clipping moves x_0. With the old noise, x_0 and noise would no longer add up to x_t.",
+        "noise_t = (x_t − √alpha_bar · x_0) / √(1 − alpha_bar), with the clipped x_0.",
+    ),
+)
+def clipped_step(impl):
+    step = implicit(impl)
+    ways = ((11, 7), (10, 9), (2, 0), (2, 1))
+    return both({f"{t} → {t_next}": step(t, t_next, size=2.0) for t, t_next in ways})
+
+
+@experiment(
+    "7.5",
+    "The step to −1 ends at x_0: there alpha_bar is 1",
+    points=1,
+    hint=(
+        "No timestep is left, no noise is left: what is alpha_bar then?",
+        "alpha_bars[-1] is the last row of the table, pure noise; alpha_bars[0] still has some.",
+        "after = schedule.alpha_bars[t_next] if t_next >= 0 else 1.0",
+    ),
+)
+def end_of_the_walk(impl):
+    step, noise = implicit(impl), normal(*SHAPE, seed=90)
+    return {
+        f"eta = {eta}, {t} → −1": step(t, -1, size=1.5, noise=noise, eta=eta)[0]
+        for eta, t in ((0.0, 0), (0.0, 2), (0.0, 11), (1.0, 2), (0.6, 0))
+    }
+
+
+@experiment(
+    "7.5",
+    "eta brings in noise, with the spread sigma, and takes as much from the old noise",
+    points=2,
+    hint=(
+        "At eta = 1 with t_next = t − 1 this is p_sample's step: sigma² = beta-tilde.",
+        "Both factors of sigma are square roots, and eta stands before them. The variances of old and "
+        "new noise add up to 1 − alpha_bar_next.",
+        "sigma = eta * √((1 − after) / (1 − now)) * √(1 − now / after), "
+        "then √(1 − after − sigma²) * noise_t + sigma * noise",
+    ),
+)
+def noisy_step(impl):
+    step, noise, found = implicit(impl), normal(*SHAPE, seed=90), {}
+    for eta, t, t_next in ((1.0, 11, 10), (0.5, 9, 4), (1.0, 2, 1), (0.7, 10, 2), (1.0, 1, 0)):
+        without = step(t, t_next, size=0.5, eta=eta)[0]
+        found[f"x without noise, eta = {eta}, {t} → {t_next}"] = without
+        found[f"x with noise − x without, eta = {eta}, {t} → {t_next}"] = (
+            step(t, t_next, size=0.5, noise=noise, eta=eta)[0] - without
+        )
+    return found
+
+
+@experiment(
+    "7.5",
+    'clip=False and target="v" are heeded',
+    points=1,
+    hint=(
+        "predict_x0 knows both targets. For the noise, start from x_0 and x_t: they do not depend on it.",
+        "A predicted v is no noise: do not use the prediction itself after predict_x0.",
+    ),
+)
+def other_steps(impl):
+    step = implicit(impl)
+    return both(
+        {
+            "target='v'": step(9, 4, size=2.0, target="v"),
+            "clip=False": step(9, 4, size=2.0, clip=False),
+        }
+    )
+
+
+@experiment(
+    "7.5",
+    "Noise that is not given is drawn: standard normal, a number for each number, from the generator",
+    points=1,
+    hint=(
+        "As in p_sample: _normal(x_t.shape, x_t.device, generator).",
+        "if noise is None: noise = _normal(…)",
+    ),
+)
+def own_noise_of_ddim(impl):
+    schedule, x_t, prediction = short_schedule(impl), normal(*CROWD), normal(*CROWD, seed=1)
+
+    def step(**options):
+        return impl.ddim_step(schedule, x_t, 8, 4, prediction, eta=1.0, **options)[0]
+
+    sigma = step(noise=noted(zeros(*CROWD) + 1, "torch.ones(8, 3, 12, 14)"))
+    sigma = (sigma - step(noise=zeros(*CROWD))).mean()
+    if not sigma.abs() > 1e-3:
+        sigma = torch.ones_like(sigma)
+    return {
+        "noise": character((step() - step(noise=zeros(*CROWD))) / sigma),
+        "sources": draws(lambda generator: step(generator=generator)),
+    }
+
+
+@experiment(
+    "7.5",
+    "A step that does not go down, or an eta outside 0…1, is a ValueError",
+    points=1,
+    hint=(
+        "ddim_step came with these checks: has one of them been lost?",
+        "−1 ≤ t_next < t, and 0 ≤ eta ≤ 1.",
+    ),
+)
+def refused_steps(impl):
+    step = implicit(impl)
+
+    def tried(t, t_next, eta):
+        return raises(lambda: step(t, t_next, eta=eta))
+
+    ways = ((5, 2, 0.0), (5, 5, 0.0), (5, 6, 0.0), (5, -2, 0.0), (5, 2, -0.1), (5, 2, 1.5))
+    return {f"{t} → {t_next}, eta = {eta}": tried(t, t_next, eta) for t, t_next, eta in ways}
+
+
+# 7.6
+
+
+@experiment(
+    "7.6",
+    "The walk goes from one visited timestep to the next, and at last to −1",
+    points=3,
+    hint=(
+        "t_next of a step is t of the step after it, which is not t − 1.",
+        "Of 12 timesteps and 5 steps: 11 → 9 → 6 → 4 → 1 → −1.",
+        "visited = [*ddim_timesteps(schedule.timesteps, steps), -1], then "
+        "for t, t_next in zip(visited[:-1], visited[1:]).",
+    ),
+)
+def deterministic_walk(impl):
+    found, schedule, noise = {}, short_schedule(impl), normal(*SHAPE, seed=1)
+    for steps in (5, 12, 1):
+        model = toy_model()
+        out = impl.ddim_sample_loop(model, schedule, SHAPE, None, steps=steps, noise=noise)
+        found |= {f"{steps} steps, t": visited(model), f"{steps} steps, picture": out}
+    return found
+
+
+@experiment(
+    "7.6",
+    "Labels, scale, target and clip reach every step",
+    points=2,
+    hint=(
+        "guided_prediction takes labels and scale, ddim_step takes eta, target and clip.",
+        "Positional arguments slip easily: eta, target and clip come in this order.",
+    ),
+)
+def options_reach_ddim(impl):
+    return outcomes(impl, "ddim_sample_loop", short_schedule(impl), steps=3)
+
+
+@experiment(
+    "7.6",
+    "With eta above 0 each step adds noise of its own, all of it from the generator",
+    points=1,
+    hint=(
+        "ddim_step has an argument eta, and draws noise by itself when it is given none.",
+        "ddim_step(schedule, x_t, t, t_next, prediction, eta, target, clip, generator=generator)",
+    ),
+)
+def noisy_walk(impl):
+    model, schedule = toy_model(), short_schedule(impl)
+    out = impl.ddim_sample_loop(model, schedule, CROWD, steps=7, eta=0.8, noise=normal(*CROWD))
+    noise, steps, last = implicit_noise(schedule, model, out, 0.8)
+
+    few, given = scheduled(impl, 0.3, 0.4, 0.6), normal(*SHAPE, seed=1)
+
+    def draw(generator):
+        return impl.ddim_sample_loop(
+            *(model, few, SHAPE), steps=3, eta=1.0, noise=given, generator=generator
+        )
+
+    return {
+        "added in each step": character(noise, steps or None),
+        "in the last": near(last, 1e-3),
+        "sources": draws(draw),
+    }
+
+
+@experiment(
+    "7.6",
+    "It runs in eval mode and without gradients, and leaves both as they were",
+    points=1,
+    hint=(
+        "As in p_sample_loop.",
+        "with torch.no_grad(), _eval_mode(model): … around the whole walk.",
+    ),
+)
+def quiet_ddim(impl):
+    return quiet(impl, "ddim_sample_loop", steps=3)
+
+
+@experiment(
+    "7.6",
+    "It starts from the noise that it is given, else from standard normal noise of its own",
+    points=1,
+    hint=(
+        "x_T is `noise` when there is some.",
+        "x_t = _start(model, shape, noise, generator)",
+    ),
+)
+def ddim_starts_from_noise(impl):
+    return starting(impl, "ddim_sample_loop", steps=1)
+
+
+@experiment(
+    "7.6",
+    "After each step the callback is told: step, timestep, new x_t, predicted x_0",
+    points=1,
+    hint=(
+        "callback(i, t, x_t, x_0): i counts from 0, t is the timestep that has just been left.",
+        "First x_t, x_0 = ddim_step(…), then the callback, if there is one.",
+    ),
+)
+def callback_of_ddim(impl):
+    return reported(impl, "ddim_sample_loop", steps=5)
+
+
+# 7.7
+
+
+@experiment(
+    "7.7",
+    "Twice the steps, a quarter of the error: second order",
+    points=3,
+    hint=(
+        "With D = x_0 in every step this is DDIM: first order, half the error. What does the x_0 of the "
+        "step before tell about where x_0 is going?",
+        "h is that of this step, h_before that of the step before, and r = h_before / h. Both are positive.",
+        "d = x_0 + h / (2 * h_before) * (x_0 - x_0_before), except in the first step.",
+    ),
+    star=True,
+)
+def second_order(impl):
+    found = {}
+    for name, jump in (("even steps", 0.0), ("uneven steps", 0.5)):
+        sizes, ends = [], []
+        for n in (16, 32):
+            schedule = uneven(impl, n, jump)
+            model, start = Gaussian(schedule), images(1, 1, 2, 4, seed=3)
+            impl.dpm_solver_2m(model, schedule, start.shape, steps=n, clip=False, noise=start)
+            errors = model.errors()
+            sizes.append(min(errors.abs().max().item(), 1e3) + 1e-9)
+            ends.append(n * errors[-1].item())
+        found |= {
+            f"{name}: order": near(min(max(math.log2(sizes[0] / sizes[1]), 0), 3), 0.5),
+            # n · error as it would be for very many steps: 0 when the order is above 1.
+            f"{name}: first-order part": near(min(max(2 * ends[1] - ends[0], -9), 9), 0.1),
+        }
+    return found
+
+
+@experiment(
+    "7.7",
+    "It starts, reports and ends as the other loops do",
+    points=2,
+    hint=(
+        "The frame is that of 7.6: timesteps, eval mode, no gradients, the start, the callback, the options.",
+        "With steps=1 all there is is the last step: its result is the predicted picture, clipped.",
+    ),
+    star=True,
+)
+def frame_of_the_solver(impl):
+    return {
+        "one step": outcomes(impl, "dpm_solver_2m", short_schedule(impl), steps=1),
+        "modes": quiet(impl, "dpm_solver_2m", steps=3),
+        "start": starting(impl, "dpm_solver_2m", steps=1),
+        "callback": reported(impl, "dpm_solver_2m", steps=5),
+    }
+
+
+# Guidance.
+
+misconception(
+    "7.1",
+    "the scale counts from the conditional prediction, as the w of papers does: c + s · (c − u)",
+    edit=(
+        ("if y is None or guidance_scale == 1:", "if y is None:"),
+        ("    if guidance_scale == 0:\n        return u\n", ""),
+        (
+            "return u + guidance_scale * (model(x_t, t, y) - u)",
+            "return u + (1 + guidance_scale) * (model(x_t, t, y) - u)",
+        ),
+    ),
+)
+misconception(
+    "7.1",
+    "u and c are exchanged: the scale leads away from the labels",
+    edit=(
+        ("if y is None or guidance_scale == 1:", "if y is None:"),
+        ("    if guidance_scale == 0:\n        return u\n", ""),
+        (
+            "return u + guidance_scale * (model(x_t, t, y) - u)",
+            "c = model(x_t, t, y)\n    return c + guidance_scale * (u - c)",
+        ),
+    ),
+)
+misconception(
+    "7.1",
+    "the sign of the difference is turned: u − s · (c − u)",
+    edit=(
+        ("if y is None or guidance_scale == 1:", "if y is None:"),
+        ("    if guidance_scale == 0:\n        return u\n", ""),
+        (
+            "return u + guidance_scale * (model(x_t, t, y) - u)",
+            "return u - guidance_scale * (model(x_t, t, y) - u)",
+        ),
+    ),
+)
+misconception(
+    "7.1",
+    "the difference to u is forgotten: u + s · c",
+    edit=(
+        ("if y is None or guidance_scale == 1:", "if y is None:"),
+        ("    if guidance_scale == 0:\n        return u\n", ""),
+        (
+            "return u + guidance_scale * (model(x_t, t, y) - u)",
+            "return u + guidance_scale * model(x_t, t, y)",
+        ),
+    ),
+)
+misconception(
+    "7.1",
+    "there is no guidance: the scale is ignored",
+    edit=(
+        ("    if guidance_scale == 0:\n        return u\n", ""),
+        ("return u + guidance_scale * (model(x_t, t, y) - u)", "return model(x_t, t, y)"),
+    ),
+)
+misconception(
+    "7.1",
+    "up to scale 1 the prediction is taken to be c; at 0 it is u, and at 0.5 half-way between them",
+    edit=("if y is None or guidance_scale == 1:", "if y is None or guidance_scale <= 1:"),
+)
+misconception(
+    "7.1",
+    "scale 0 is taken to mean no guidance, that is c; it means u",
+    edit=(
+        "    if guidance_scale == 0:\n        return u\n",
+        "    if guidance_scale == 0:\n        return model(x_t, t, y)\n",
+    ),
+)
+misconception(
+    "7.1",
+    "label 0 stands for no label: that is a class like the others, the null class is None",
+    edit=("u = model(x_t, t, None)", "u = model(x_t, t, torch.zeros_like(t))"),
+)
+misconception(
+    "7.1",
+    "without labels the prediction is that of class 0",
+    edit=(
+        "if y is None or guidance_scale == 1:",
+        "y = torch.zeros_like(t) if y is None else y\n    if guidance_scale == 1:",
+    ),
+)
+misconception(
+    "7.1",
+    "the labels are ignored: c is predicted without them",
+    edit=(
+        "if y is None or guidance_scale == 1:",
+        "y = None\n    if y is None or guidance_scale == 1:",
+    ),
+)
+misconception(
+    "7.1",
+    "the guided prediction is clipped; it is noise or v, which have no such range",
+    edit=(
+        "return u + guidance_scale * (model(x_t, t, y) - u)",
+        "return (u + guidance_scale * (model(x_t, t, y) - u)).clamp(-1, 1)",
+    ),
+)
+misconception(
+    "7.1",
+    "it is computed without gradients, which chapter 9 needs",
+    edit=("def guided_prediction(", "@torch.no_grad()\ndef guided_prediction("),
+)
+
+# One ancestral step.
+
+misconception(
+    "7.2", "x_0 is not clipped", edit=("x_0 = x_0.clamp(-1, 1) if clip else x_0", "x_0 = x_0 * 1")
+)
+misconception(
+    "7.2",
+    "x_0 is clipped to [0, 1]; pictures lie in [−1, 1]",
+    edit=("x_0 = x_0.clamp(-1, 1) if clip else x_0", "x_0 = x_0.clamp(0, 1) if clip else x_0"),
+)
+misconception(
+    "7.2",
+    "clip=False is ignored",
+    edit=("x_0 = x_0.clamp(-1, 1) if clip else x_0", "x_0 = x_0.clamp(-1, 1)"),
+)
+misconception(
+    "7.2",
+    "the prediction is clipped, not x_0",
+    edit=(
+        (
+            "prediction = guided_prediction(model, x_t, steps, y, guidance_scale)",
+            """prediction = guided_prediction(model, x_t, steps, y, guidance_scale)
+    prediction = prediction.clamp(-1, 1) if clip else prediction""",
+        ),
+        ("x_0 = x_0.clamp(-1, 1) if clip else x_0", "x_0 = x_0 * 1"),
+    ),
+)
+misconception(
+    "7.2",
+    "the mean is made of the x_0 before clipping, or of the predicted noise, which comes to the same",
+    edit=(
+        (
+            "x_0 = x_0.clamp(-1, 1) if clip else x_0",
+            "raw, x_0 = x_0, x_0.clamp(-1, 1) if clip else x_0",
+        ),
+        (
+            "mean = (prev.sqrt() * beta * x_0 + alpha.sqrt() * (1 - prev) * x_t) / (1 - alpha_bar)",
+            "mean = (prev.sqrt() * beta * raw + alpha.sqrt() * (1 - prev) * x_t) / (1 - alpha_bar)",
+        ),
+    ),
+)
+misconception(
+    "7.2",
+    "x_(t−1) is clipped; it is a noisy picture, and only x_0 has a range",
+    edit=("return mean + sigma * z, x_0", "return (mean + sigma * z).clamp(-1, 1), x_0"),
+)
+misconception(
+    "7.2",
+    "x_0 and x_(t−1) are returned in the wrong order",
+    edit=(
+        ("return mean, x_0", "return x_0, mean"),
+        ("return mean + sigma * z, x_0", "return x_0, mean + sigma * z"),
+    ),
+)
+misconception(
+    "7.2",
+    "the target is ignored: v is taken for noise",
+    edit=(
+        "x_0 = predict_x0(schedule, x_t, steps, prediction, target)",
+        'x_0 = predict_x0(schedule, x_t, steps, prediction, "noise")',
+    ),
+)
+misconception(
+    "7.2",
+    "the weights of x_0 and x_t are exchanged",
+    edit=(
+        "mean = (prev.sqrt() * beta * x_0 + alpha.sqrt() * (1 - prev) * x_t) / (1 - alpha_bar)",
+        "mean = (prev.sqrt() * beta * x_t + alpha.sqrt() * (1 - prev) * x_0) / (1 - alpha_bar)",
+    ),
+)
+misconception(
+    "7.2",
+    "alpha_bar where alpha belongs, in the weight of x_t",
+    edit=(
+        "mean = (prev.sqrt() * beta * x_0 + alpha.sqrt() * (1 - prev) * x_t) / (1 - alpha_bar)",
+        "mean = (prev.sqrt() * beta * x_0 + alpha_bar.sqrt() * (1 - prev) * x_t) / (1 - alpha_bar)",
+    ),
+)
+misconception(
+    "7.2",
+    "alpha_bar where alpha_bar_prev belongs, in the weight of x_0",
+    edit=(
+        "mean = (prev.sqrt() * beta * x_0 + alpha.sqrt() * (1 - prev) * x_t) / (1 - alpha_bar)",
+        "mean = (alpha_bar.sqrt() * beta * x_0 + alpha.sqrt() * (1 - prev) * x_t) / (1 - alpha_bar)",
+    ),
+)
+misconception(
+    "7.2",
+    "alpha_bar where alpha_bar_prev belongs, in the weight of x_t",
+    edit=(
+        "mean = (prev.sqrt() * beta * x_0 + alpha.sqrt() * (1 - prev) * x_t) / (1 - alpha_bar)",
+        "mean = (prev.sqrt() * beta * x_0 + alpha.sqrt() * (1 - alpha_bar) * x_t) / (1 - alpha_bar)",
+    ),
+)
+misconception(
+    "7.2",
+    "alpha_bar and alpha_bar_prev are exchanged",
+    edit=(
+        (
+            "alpha_bar = per_image(schedule.alpha_bars, steps)",
+            "prev = per_image(schedule.alpha_bars, steps)",
+        ),
+        (
+            "prev = per_image(schedule.alpha_bars_prev, steps)",
+            "alpha_bar = per_image(schedule.alpha_bars_prev, steps)",
+        ),
+    ),
+)
+misconception(
+    "7.2",
+    "the weights of the mean lack their roots",
+    edit=(
+        "mean = (prev.sqrt() * beta * x_0 + alpha.sqrt() * (1 - prev) * x_t) / (1 - alpha_bar)",
+        "mean = (prev * beta * x_0 + alpha * (1 - prev) * x_t) / (1 - alpha_bar)",
+    ),
+)
+misconception(
+    "7.2",
+    "the mean is not divided by 1 − alpha_bar",
+    edit=(
+        "mean = (prev.sqrt() * beta * x_0 + alpha.sqrt() * (1 - prev) * x_t) / (1 - alpha_bar)",
+        "mean = (prev.sqrt() * beta * x_0 + alpha.sqrt() * (1 - prev) * x_t)",
+    ),
+)
+misconception(
+    "7.2",
+    "the tables are read at t − 1: papers count timesteps from 1, the tables from 0",
+    edit=(
+        "x_0 = x_0.clamp(-1, 1) if clip else x_0",
+        "x_0 = x_0.clamp(-1, 1) if clip else x_0\n    steps = steps - 1",
+    ),
+)
+misconception(
+    "7.2",
+    "the noise is multiplied by the variance, not by its root",
+    edit=(
+        'sigma = (beta if variance == "beta" else beta * (1 - prev) / (1 - alpha_bar)).sqrt()',
+        'sigma = (beta if variance == "beta" else beta * (1 - prev) / (1 - alpha_bar))',
+    ),
+)
+misconception(
+    "7.2",
+    "the two variances are exchanged",
+    edit=(
+        'sigma = (beta if variance == "beta" else beta * (1 - prev) / (1 - alpha_bar)).sqrt()',
+        'sigma = (beta if variance != "beta" else beta * (1 - prev) / (1 - alpha_bar)).sqrt()',
+    ),
+)
+misconception(
+    "7.2",
+    "the variance is always beta",
+    edit=(
+        'sigma = (beta if variance == "beta" else beta * (1 - prev) / (1 - alpha_bar)).sqrt()',
+        "sigma = beta.sqrt()",
+    ),
+)
+misconception(
+    "7.2",
+    "the variance is always beta-tilde",
+    edit=(
+        'sigma = (beta if variance == "beta" else beta * (1 - prev) / (1 - alpha_bar)).sqrt()',
+        "sigma = (beta * (1 - prev) / (1 - alpha_bar)).sqrt()",
+    ),
+)
+misconception(
+    "7.2",
+    "the ratio in beta-tilde is turned over",
+    edit=(
+        'sigma = (beta if variance == "beta" else beta * (1 - prev) / (1 - alpha_bar)).sqrt()',
+        'sigma = (beta if variance == "beta" else beta * (1 - alpha_bar) / (1 - prev)).sqrt()',
+    ),
+)
+misconception(
+    "7.2", "noise is added at t = 0 too", edit=("    if t == 0:\n        return mean, x_0\n", "")
+)
+misconception(
+    "7.2",
+    "at t = 1 no noise is added either: papers count from 1, so their last step is 1, ours is 0",
+    edit=(
+        "    if t == 0:\n        return mean, x_0\n",
+        "    if t <= 1:\n        return mean, x_0\n",
+    ),
+)
+misconception(
+    "7.2", "no noise is added at all", edit=("return mean + sigma * z, x_0", "return mean, x_0")
+)
+misconception(
+    "7.2",
+    "the noise that is given is ignored",
+    edit=(
+        "z = _normal(x_t.shape, x_t.device, generator) if noise is None else noise",
+        "z = _normal(x_t.shape, x_t.device, generator)",
+    ),
+)
+misconception(
+    "7.2",
+    "all images of a batch get the same noise",
+    edit=(
+        "z = _normal(x_t.shape, x_t.device, generator) if noise is None else noise",
+        "z = _normal(x_t[:1].shape, x_t.device, generator) if noise is None else noise",
+    ),
+)
+misconception(
+    "7.2",
+    "the noise that is drawn is uniform, not normal",
+    edit=(
+        "z = _normal(x_t.shape, x_t.device, generator) if noise is None else noise",
+        "z = torch.rand(x_t.shape, generator=generator) if noise is None else noise",
+    ),
+)
+misconception(
+    "7.2",
+    "the generator is ignored",
+    edit=(
+        "z = _normal(x_t.shape, x_t.device, generator) if noise is None else noise",
+        "z = _normal(x_t.shape, x_t.device, None) if noise is None else noise",
+    ),
+)
+misconception(
+    "7.2",
+    "a seed is set in the step: it draws the same noise each time",
+    edit=(
+        "z = _normal(x_t.shape, x_t.device, generator) if noise is None else noise",
+        """torch.manual_seed(0)
+    z = _normal(x_t.shape, x_t.device, generator) if noise is None else noise""",
+    ),
+)
+misconception(
+    "7.2",
+    "the model gets t as a single number, not one for each image",
+    edit=(
+        "prediction = guided_prediction(model, x_t, steps, y, guidance_scale)",
+        "prediction = guided_prediction(model, x_t, torch.tensor(t), y, guidance_scale)",
+    ),
+)
+misconception(
+    "7.2",
+    "the model gets t as float numbers",
+    edit=(
+        "prediction = guided_prediction(model, x_t, steps, y, guidance_scale)",
+        "prediction = guided_prediction(model, x_t, steps.float(), y, guidance_scale)",
+    ),
+)
+misconception(
+    "7.2",
+    "the labels do not reach the model",
+    edit=(
+        "prediction = guided_prediction(model, x_t, steps, y, guidance_scale)",
+        "prediction = guided_prediction(model, x_t, steps, None, guidance_scale)",
+    ),
+)
+misconception(
+    "7.2",
+    "the guidance scale is not handed on",
+    edit=(
+        "prediction = guided_prediction(model, x_t, steps, y, guidance_scale)",
+        "prediction = guided_prediction(model, x_t, steps, y)",
+    ),
+)
+misconception(
+    "7.2",
+    "two x_0 are clipped and then guided; what is guided is the prediction",
+    edit=(
+        (
+            "prediction = guided_prediction(model, x_t, steps, y, guidance_scale)",
+            "kept = steps, target, (-1, 1) if clip else (None, 9e9)",
+        ),
+        (
+            "x_0 = predict_x0(schedule, x_t, steps, prediction, target)",
+            """c, u = (
+        predict_x0(schedule, x_t, steps, model(x_t, steps, label), target).clamp(*kept[2])
+        for label in (y, None)
+    )""",
+        ),
+        ("x_0 = x_0.clamp(-1, 1) if clip else x_0", "x_0 = u + guidance_scale * (c - u)"),
+    ),
+)
+misconception(
+    "7.2",
+    "x_t is changed in place",
+    edit=(
+        "mean = (prev.sqrt() * beta * x_0 + alpha.sqrt() * (1 - prev) * x_t) / (1 - alpha_bar)",
+        """x_t.mul_(alpha.sqrt() * (1 - prev)).add_(prev.sqrt() * beta * x_0)
+    mean = x_t.div_(1 - alpha_bar) * 1""",
+    ),
+)
+misconception(
+    "7.2",
+    "an unknown variance is accepted in silence",
+    edit=("if variance not in VARIANCES:", "if False:"),
+)
+
+# The ancestral loop.
+
+misconception(
+    "7.3",
+    "the timesteps rise: the walk goes from 0 to T − 1",
+    edit=("range(schedule.timesteps - 1, -1, -1)", "range(schedule.timesteps)"),
+)
+misconception(
+    "7.3",
+    "the walk ends at t = 1: range stops before its second number",
+    edit=("range(schedule.timesteps - 1, -1, -1)", "range(schedule.timesteps - 1, 0, -1)"),
+)
+misconception(
+    "7.3",
+    "the walk starts at t = T, which no table has",
+    edit=("range(schedule.timesteps - 1, -1, -1)", "range(schedule.timesteps, -1, -1)"),
+)
+misconception(
+    "7.3",
+    "the ancestral loop ignores the noise it should start from",
+    edit=(
+        "x_t = _start(model, shape, noise, generator, device)",
+        "x_t = _start(model, shape, None, generator, device)",
+    ),
+)
+misconception(
+    "7.3",
+    "in the ancestral loop all images start from the same noise",
+    edit=(
+        "x_t = _start(model, shape, noise, generator, device)",
+        """x_t = _start(model, shape, noise, generator, device)
+    x_t = x_t[:1].expand(shape) * 1 if noise is None else x_t""",
+    ),
+)
+misconception(
+    "7.3",
+    "the start of the ancestral loop is not drawn from the generator",
+    edit=(
+        "x_t = _start(model, shape, noise, generator, device)",
+        "x_t = _start(model, shape, noise, None, device)",
+    ),
+)
+misconception(
+    "7.3",
+    "the steps of the ancestral loop do not get the generator",
+    edit=(
+        "x_t, x_0 = p_sample(model, schedule, x_t, t, y, *options, generator=generator)",
+        "x_t, x_0 = p_sample(model, schedule, x_t, t, y, *options)",
+    ),
+)
+misconception(
+    "7.3",
+    "the ancestral loop adds the noise of the start in every step again",
+    edit=(
+        "x_t, x_0 = p_sample(model, schedule, x_t, t, y, *options, generator=generator)",
+        "x_t, x_0 = p_sample(model, schedule, x_t, t, y, *options, noise=noise, generator=generator)",
+    ),
+)
+misconception(
+    "7.3",
+    "one noise is drawn before the walk and added in every step",
+    edit=(
+        (
+            "x_t = _start(model, shape, noise, generator, device)",
+            """x_t = _start(model, shape, noise, generator, device)
+    again = _normal(shape, x_t.device, generator)""",
+        ),
+        (
+            "x_t, x_0 = p_sample(model, schedule, x_t, t, y, *options, generator=generator)",
+            "x_t, x_0 = p_sample(model, schedule, x_t, t, y, *options, noise=again)",
+        ),
+    ),
+)
+misconception(
+    "7.3",
+    "the ancestral loop does not hand on the labels",
+    edit=(
+        "x_t, x_0 = p_sample(model, schedule, x_t, t, y, *options, generator=generator)",
+        "x_t, x_0 = p_sample(model, schedule, x_t, t, None, *options, generator=generator)",
+    ),
+)
+misconception(
+    "7.3",
+    "the ancestral loop does not hand on the guidance scale",
+    edit=(
+        "options = guidance_scale, target, variance, clip",
+        "options = 1.0, target, variance, clip",
+    ),
+)
+misconception(
+    "7.3",
+    "the ancestral loop does not hand on the target",
+    edit=(
+        "options = guidance_scale, target, variance, clip",
+        'options = guidance_scale, "noise", variance, clip',
+    ),
+)
+misconception(
+    "7.3",
+    "the ancestral loop does not hand on the variance",
+    edit=(
+        "options = guidance_scale, target, variance, clip",
+        'options = guidance_scale, target, "posterior", clip',
+    ),
+)
+misconception(
+    "7.3",
+    "the ancestral loop does not hand on clip",
+    edit=(
+        "options = guidance_scale, target, variance, clip",
+        "options = guidance_scale, target, variance, True",
+    ),
+)
+misconception(
+    "7.3",
+    "the ancestral loop keeps gradients: memory grows with every step",
+    edit=("@torch.no_grad()\ndef p_sample_loop", "def p_sample_loop"),
+)
+misconception(
+    "7.3",
+    "the ancestral loop runs in inference mode, in which no model can turn gradients on again",
+    edit=("@torch.no_grad()\ndef p_sample_loop", "@torch.inference_mode()\ndef p_sample_loop"),
+)
+misconception(
+    "7.3",
+    "the ancestral loop leaves the model in the mode in which it finds it: training mode, perhaps",
+    edit=(
+        "with _eval_mode(model):\n        for i, t in enumerate(progress(range(",
+        "if True:\n        for i, t in enumerate(progress(range(",
+    ),
+)
+misconception(
+    "7.3",
+    "the ancestral loop leaves the model in eval mode",
+    edit=(
+        "with _eval_mode(model):\n        for i, t in enumerate(progress(range(",
+        "if model.eval():\n        for i, t in enumerate(progress(range(",
+    ),
+)
+misconception(
+    "7.3",
+    "after the ancestral loop the model is in training mode, whatever its mode was",
+    edit=(
+        "with _eval_mode(model):\n        for i, t in enumerate(progress(range(",
+        "with _eval_mode(model.train()):\n        for i, t in enumerate(progress(range(",
+    ),
+)
+misconception(
+    "7.3",
+    "the callback of the ancestral loop is never called",
+    edit=(
+        "if callback is not None:\n                callback(i, t, x_t, x_0)",
+        "if False:\n                callback(i, t, x_t, x_0)",
+    ),
+)
+misconception(
+    "7.3",
+    "the callback of the ancestral loop gets the x_t from before the step",
+    edit=(
+        (
+            "if callback is not None:\n                callback(i, t, x_t, x_0)",
+            "if callback is not None:\n                callback(i, t, before, x_0)",
+        ),
+        (
+            "x_t, x_0 = p_sample(model, schedule, x_t, t, y, *options, generator=generator)",
+            """before = x_t
+            x_t, x_0 = p_sample(model, schedule, x_t, t, y, *options, generator=generator)""",
+        ),
+    ),
+)
+misconception(
+    "7.3",
+    "the callback of the ancestral loop gets x_0 and x_t in the wrong order",
+    edit=(
+        "if callback is not None:\n                callback(i, t, x_t, x_0)",
+        "if callback is not None:\n                callback(i, t, x_0, x_t)",
+    ),
+)
+misconception(
+    "7.3",
+    "the callback of the ancestral loop gets the timestep that comes next, not the one just left",
+    edit=(
+        "if callback is not None:\n                callback(i, t, x_t, x_0)",
+        "if callback is not None:\n                callback(i, t - 1, x_t, x_0)",
+    ),
+)
+misconception(
+    "7.3", "no loop puts the model into eval mode", edit=("    model.eval()\n    try", "    try")
+)
+misconception(
+    "7.3",
+    "all the loops leave the model in eval mode",
+    edit=("            module.training = training", "            module.training = False"),
+)
+misconception(
+    "7.3",
+    "all the loops keep gradients: memory grows with every step",
+    edit=(
+        ("@torch.no_grad()\ndef p_sample_loop", "def p_sample_loop"),
+        ("@torch.no_grad()\ndef ddim_sample_loop", "def ddim_sample_loop"),
+        ("@torch.no_grad()\ndef dpm_solver_2m", "def dpm_solver_2m"),
+    ),
+)
+
+# Timesteps.
+
+misconception(
+    "7.4",
+    "leading spacing (0, T / steps, …): the walk starts below T − 1, where noise is not yet pure",
+    edit=(
+        "return [round(timesteps - i * timesteps / steps) - 1 for i in range(steps)]",
+        "return [i * (timesteps // steps) for i in range(steps)][::-1]",
+    ),
+)
+misconception(
+    "7.4",
+    "spaced from T − 1 to 0, both included: the walk has to end at −1, below its last timestep",
+    edit=(
+        "return [round(timesteps - i * timesteps / steps) - 1 for i in range(steps)]",
+        "return [round((timesteps - 1) * (1 - i / max(1, steps - 1))) for i in range(steps)]",
+    ),
+)
+misconception(
+    "7.4",
+    "the timesteps rise",
+    edit=(
+        "return [round(timesteps - i * timesteps / steps) - 1 for i in range(steps)]",
+        "return [round(timesteps - i * timesteps / steps) - 1 for i in range(steps)][::-1]",
+    ),
+)
+misconception(
+    "7.4",
+    "every timestep is one too high: it is round(T − i · T / steps) − 1",
+    edit=(
+        "return [round(timesteps - i * timesteps / steps) - 1 for i in range(steps)]",
+        "return [round(timesteps - i * timesteps / steps) for i in range(steps)]",
+    ),
+)
+misconception(
+    "7.4",
+    "rounded down, not to the nearest",
+    edit=(
+        "return [round(timesteps - i * timesteps / steps) - 1 for i in range(steps)]",
+        "return [math.floor(timesteps - i * timesteps / steps) - 1 for i in range(steps)]",
+    ),
+)
+misconception(
+    "7.4",
+    "the stride is rounded to a whole number before it is multiplied",
+    edit=(
+        "return [round(timesteps - i * timesteps / steps) - 1 for i in range(steps)]",
+        "return [round(timesteps - i * (timesteps // steps)) - 1 for i in range(steps)]",
+    ),
+)
+misconception(
+    "7.4",
+    "there is one timestep too many: −1 is on the list",
+    edit=(
+        "return [round(timesteps - i * timesteps / steps) - 1 for i in range(steps)]",
+        "return [round(timesteps - i * timesteps / steps) - 1 for i in range(steps + 1)]",
+    ),
+)
+misconception(
+    "7.4",
+    "T − 1 is divided into equal parts, not T",
+    edit=(
+        "return [round(timesteps - i * timesteps / steps) - 1 for i in range(steps)]",
+        "return [round(timesteps - 1 - i * (timesteps - 1) / steps) for i in range(steps)]",
+    ),
+)
+misconception(
+    "7.4",
+    "impossible numbers of steps are not refused",
+    edit=("if not 1 <= steps <= timesteps:", "steps = max(steps, 1)\n    if False:"),
+)
+misconception(
+    "7.4",
+    "more steps than timesteps are not refused",
+    edit=("if not 1 <= steps <= timesteps:", "if not 1 <= steps:"),
+)
+misconception(
+    "7.4",
+    "as many steps as timesteps are refused",
+    edit=("if not 1 <= steps <= timesteps:", "if not 1 <= steps < timesteps:"),
+)
+
+# One DDIM step.
+
+misconception(
+    "7.5",
+    "the noise is not computed again after clipping: the predicted one is used",
+    edit=(
+        "noise_t = predict_noise(schedule, x_t, at_t, x_0)",
+        """x = predict_x0(schedule, x_t, at_t, prediction, target)
+    noise_t = predict_noise(schedule, x_t, at_t, x)""",
+    ),
+)
+misconception(
+    "7.5",
+    "the prediction itself is used as the noise: after clipping it no longer fits, and it may be v",
+    edit=("noise_t = predict_noise(schedule, x_t, at_t, x_0)", "noise_t = prediction"),
+)
+misconception(
+    "7.5",
+    "in ddim_step x_0 is not clipped",
+    edit=("x_0 = torch.clamp(x_0, -1, 1) if clip else x_0", "x_0 = x_0 * 1"),
+)
+misconception(
+    "7.5",
+    "in ddim_step clip=False is ignored",
+    edit=("x_0 = torch.clamp(x_0, -1, 1) if clip else x_0", "x_0 = torch.clamp(x_0, -1, 1)"),
+)
+misconception(
+    "7.5",
+    "ddim_step clips the prediction, not x_0",
+    edit=(
+        (
+            "x_0 = predict_x0(schedule, x_t, at_t, prediction, target)",
+            """prediction = prediction.clamp(-1, 1) if clip else prediction
+    x_0 = predict_x0(schedule, x_t, at_t, prediction, target)""",
+        ),
+        ("x_0 = torch.clamp(x_0, -1, 1) if clip else x_0", "x_0 = x_0 * 1"),
+    ),
+)
+misconception(
+    "7.5",
+    "ddim_step clips x_next; it is a noisy picture, and only x_0 has a range",
+    edit=(
+        "x_next = math.sqrt(after) * x_0 + direction * noise_t",
+        "x_next = (math.sqrt(after) * x_0 + direction * noise_t).clamp(-1, 1)",
+    ),
+)
+misconception(
+    "7.5",
+    "ddim_step ignores the target: v is taken for noise",
+    edit=(
+        "x_0 = predict_x0(schedule, x_t, at_t, prediction, target)",
+        'x_0 = predict_x0(schedule, x_t, at_t, prediction, "noise")',
+    ),
+)
+misconception(
+    "7.5", "ddim_step returns x_0 before x_next", edit=("return x_next, x_0", "return x_0, x_next")
+)
+misconception(
+    "7.5",
+    "the step goes to t − 1, whatever t_next is",
+    edit=(
+        "now, after = _alpha_bar(schedule, t), _alpha_bar(schedule, t_next)",
+        "now, after = _alpha_bar(schedule, t), _alpha_bar(schedule, t - 1)",
+    ),
+)
+misconception(
+    "7.5",
+    "at the end alpha_bar is taken from row −1, the last of the table; it is 1",
+    edit=(
+        "now, after = _alpha_bar(schedule, t), _alpha_bar(schedule, t_next)",
+        "now, after = _alpha_bar(schedule, t), float(schedule.alpha_bars[t_next])",
+    ),
+)
+misconception(
+    "7.5",
+    "at the end alpha_bar is taken from row 0; it is 1",
+    edit=(
+        "now, after = _alpha_bar(schedule, t), _alpha_bar(schedule, t_next)",
+        "now, after = _alpha_bar(schedule, t), _alpha_bar(schedule, max(0, t_next))",
+    ),
+)
+misconception(
+    "7.5",
+    "alpha_bar and alpha_bar_next are exchanged",
+    edit=(
+        "now, after = _alpha_bar(schedule, t), _alpha_bar(schedule, t_next)",
+        "after, now = _alpha_bar(schedule, t), _alpha_bar(schedule, t_next)",
+    ),
+)
+misconception(
+    "7.5",
+    "alpha where alpha_bar belongs: alpha is about one step, alpha_bar about all so far",
+    edit=(
+        "now, after = _alpha_bar(schedule, t), _alpha_bar(schedule, t_next)",
+        "now, after = (float(schedule.alphas[k]) if k >= 0 else 1.0 for k in (t, t_next))",
+    ),
+)
+misconception(
+    "7.5",
+    "x_0 is multiplied by alpha_bar_next, not by its root",
+    edit=(
+        "x_next = math.sqrt(after) * x_0 + direction * noise_t",
+        "x_next = after * x_0 + direction * noise_t",
+    ),
+)
+misconception(
+    "7.5",
+    "the old noise is multiplied by the variance, not by its root",
+    edit=(
+        "direction = math.sqrt(max(0.0, 1 - after - sigma**2))",
+        "direction = max(0.0, 1 - after - sigma**2)",
+    ),
+)
+misconception(
+    "7.5",
+    "the old noise has the spread of t, not of t_next",
+    edit=(
+        "direction = math.sqrt(max(0.0, 1 - after - sigma**2))",
+        "direction = math.sqrt(max(0.0, 1 - now - sigma**2))",
+    ),
+)
+misconception(
+    "7.5",
+    "sigma² is not taken from the old noise: there is too much noise",
+    edit=(
+        "direction = math.sqrt(max(0.0, 1 - after - sigma**2))",
+        "direction = math.sqrt(max(0.0, 1 - after))",
+    ),
+)
+misconception(
+    "7.5",
+    "sigma lacks its roots",
+    edit=(
+        "sigma = eta * math.sqrt((1 - after) / (1 - now) * (1 - now / after))",
+        "sigma = eta * ((1 - after) / (1 - now) * (1 - now / after))",
+    ),
+)
+misconception(
+    "7.5",
+    "in sigma the ratio of 1 − alpha_bar_next to 1 − alpha_bar is turned over",
+    edit=(
+        "sigma = eta * math.sqrt((1 - after) / (1 - now) * (1 - now / after))",
+        "sigma = eta * math.sqrt((after < 1) * (1 - now) / max(1e-9, 1 - after) * (1 - now / after))",
+    ),
+)
+misconception(
+    "7.5",
+    "in sigma one factor is missing: √((1 − alpha_bar_next) / (1 − alpha_bar))",
+    edit=(
+        "sigma = eta * math.sqrt((1 - after) / (1 - now) * (1 - now / after))",
+        "sigma = eta * math.sqrt((after < 1) * (1 - now / after))",
+    ),
+)
+misconception(
+    "7.5",
+    "in sigma one factor is missing: √(1 − alpha_bar / alpha_bar_next)",
+    edit=(
+        "sigma = eta * math.sqrt((1 - after) / (1 - now) * (1 - now / after))",
+        "sigma = eta * math.sqrt((1 - after) / (1 - now))",
+    ),
+)
+misconception(
+    "7.5",
+    "sigma has the beta of a single step: between t and t_next there may be many",
+    edit=(
+        "sigma = eta * math.sqrt((1 - after) / (1 - now) * (1 - now / after))",
+        "sigma = eta * math.sqrt((1 - after) / (1 - now) * float(schedule.betas[t]))",
+    ),
+)
+misconception(
+    "7.5",
+    "eta is inside the root of sigma",
+    edit=(
+        "sigma = eta * math.sqrt((1 - after) / (1 - now) * (1 - now / after))",
+        "sigma = math.sqrt(eta * (1 - after) / (1 - now) * (1 - now / after))",
+    ),
+)
+misconception(
+    "7.5",
+    "eta is ignored: no noise is ever added",
+    edit=("sigma = eta * math.sqrt((1 - after) / (1 - now) * (1 - now / after))", "sigma = 0.0"),
+)
+misconception(
+    "7.5",
+    "the new noise is forgotten, while room is made for it",
+    edit=("    if sigma > 0:", "    if False:"),
+)
+misconception(
+    "7.5",
+    "ddim_step ignores the noise that is given",
+    edit=(
+        "fresh = _normal(x_t.shape, x_t.device, generator) if noise is None else noise",
+        "fresh = _normal(x_t.shape, x_t.device, generator)",
+    ),
+)
+misconception(
+    "7.5",
+    "ddim_step gives all images of a batch the same noise",
+    edit=(
+        "fresh = _normal(x_t.shape, x_t.device, generator) if noise is None else noise",
+        "fresh = _normal(x_t[:1].shape, x_t.device, generator) if noise is None else noise",
+    ),
+)
+misconception(
+    "7.5",
+    "ddim_step ignores the generator",
+    edit=(
+        "fresh = _normal(x_t.shape, x_t.device, generator) if noise is None else noise",
+        "fresh = _normal(x_t.shape, x_t.device, None) if noise is None else noise",
+    ),
+)
+misconception(
+    "7.5",
+    "ddim_step changes x_t in place",
+    edit=(
+        "noise_t = predict_noise(schedule, x_t, at_t, x_0)",
+        """noise_t = predict_noise(schedule, x_t, at_t, x_0)
+    noise_t = x_t.copy_(noise_t) * 1""",
+    ),
+)
+misconception(
+    "7.5",
+    "a t_next that is not below t is accepted in silence",
+    edit=(
+        ("if not -1 <= t_next < t:", "if False:"),
+        (
+            "sigma = eta * math.sqrt((1 - after) / (1 - now) * (1 - now / after))",
+            "sigma = eta * math.sqrt((1 - after) / (1 - now) * abs(1 - now / after))",
+        ),
+    ),
+)
+misconception(
+    "7.5", "an eta outside 0…1 is accepted in silence", edit=("if not 0 <= eta <= 1:", "if False:")
+)
+
+# The DDIM loop.
+
+misconception(
+    "7.6",
+    "each step goes to t − 1, not to the next timestep on the list",
+    edit=("t_next = visited[i + 1] if i + 1 < steps else -1", "t_next = t - 1"),
+)
+misconception(
+    "7.6",
+    "the last step goes to 0, not to −1",
+    edit=(
+        "t_next = visited[i + 1] if i + 1 < steps else -1",
+        "t_next = visited[i + 1] if i + 1 < steps else min(0, t - 1)",
+    ),
+)
+misconception(
+    "7.6",
+    "the last step is missing: the walk ends at its last timestep, not at −1",
+    edit=(
+        "t_next = visited[i + 1] if i + 1 < steps else -1",
+        """t_next = visited[i + 1] if i + 1 < steps else -1
+            if t_next < 0 < i:
+                break""",
+    ),
+)
+misconception(
+    "7.6",
+    "the model is asked at t_next, not at t",
+    edit=(
+        """at_t = torch.full((len(x_t),), t, dtype=torch.int64, device=x_t.device)
+            said""",
+        """at_t = torch.full((len(x_t),), max(0, t_next), dtype=torch.int64, device=x_t.device)
+            said""",
+    ),
+)
+misconception(
+    "7.6",
+    "the DDIM loop ignores the noise it should start from",
+    edit=(
+        "x_t = _start(model, shape, noise=noise, generator=generator, device=device)",
+        "x_t = _start(model, shape, noise=None, generator=generator, device=device)",
+    ),
+)
+misconception(
+    "7.6",
+    "in the DDIM loop all images start from the same noise",
+    edit=(
+        "x_t = _start(model, shape, noise=noise, generator=generator, device=device)",
+        """x_t = _start(model, shape, noise=noise, generator=generator, device=device)
+    x_t = x_t[:1].expand(shape) * 1 if noise is None else x_t""",
+    ),
+)
+misconception(
+    "7.6",
+    "the start of the DDIM loop is not drawn from the generator",
+    edit=(
+        "x_t = _start(model, shape, noise=noise, generator=generator, device=device)",
+        "x_t = _start(model, shape, noise=noise, generator=None, device=device)",
+    ),
+)
+misconception(
+    "7.6",
+    "the steps of the DDIM loop do not get the generator",
+    edit=(
+        "x_t, x_0 = ddim_step(schedule, x_t, t, t_next, said, *options, generator=generator)",
+        "x_t, x_0 = ddim_step(schedule, x_t, t, t_next, said, *options)",
+    ),
+)
+misconception(
+    "7.6",
+    "the DDIM loop adds the noise of the start in every step again",
+    edit=(
+        "x_t, x_0 = ddim_step(schedule, x_t, t, t_next, said, *options, generator=generator)",
+        "x_t, x_0 = ddim_step(schedule, x_t, t, t_next, said, *options, noise=noise, generator=generator)",
+    ),
+)
+misconception(
+    "7.6",
+    "the DDIM loop does not hand on the labels",
+    edit=(
+        "said = guided_prediction(model, x_t, at_t, y, guidance_scale)",
+        "said = guided_prediction(model, x_t, at_t, None, guidance_scale)",
+    ),
+)
+misconception(
+    "7.6",
+    "the DDIM loop does not hand on the guidance scale",
+    edit=(
+        "said = guided_prediction(model, x_t, at_t, y, guidance_scale)",
+        "said = guided_prediction(model, x_t, at_t, y)",
+    ),
+)
+misconception(
+    "7.6",
+    "the DDIM loop does not hand on eta",
+    edit=("options = eta, target, clip", "options = 0.0, target, clip"),
+)
+misconception(
+    "7.6",
+    "the DDIM loop does not hand on the target",
+    edit=("options = eta, target, clip", 'options = eta, "noise", clip'),
+)
+misconception(
+    "7.6",
+    "the DDIM loop does not hand on clip",
+    edit=("options = eta, target, clip", "options = eta, target, True"),
+)
+misconception(
+    "7.6",
+    "the DDIM loop keeps gradients: memory grows with every step",
+    edit=("@torch.no_grad()\ndef ddim_sample_loop", "def ddim_sample_loop"),
+)
+misconception(
+    "7.6",
+    "the DDIM loop runs in inference mode, in which no model can turn gradients on again",
+    edit=(
+        "@torch.no_grad()\ndef ddim_sample_loop",
+        "@torch.inference_mode()\ndef ddim_sample_loop",
+    ),
+)
+misconception(
+    "7.6",
+    "the DDIM loop leaves the model in the mode in which it finds it: training mode, perhaps",
+    edit=(
+        """with _eval_mode(model):
+        for i, t in enumerate(progress(visited)):
+            t_next""",
+        "if True:\n        for i, t in enumerate(progress(visited)):\n            t_next",
+    ),
+)
+misconception(
+    "7.6",
+    "the DDIM loop leaves the model in eval mode",
+    edit=(
+        """with _eval_mode(model):
+        for i, t in enumerate(progress(visited)):
+            t_next""",
+        "if model.eval():\n        for i, t in enumerate(progress(visited)):\n            t_next",
+    ),
+)
+misconception(
+    "7.6",
+    "after the DDIM loop the model is in training mode, whatever its mode was",
+    edit=(
+        """with _eval_mode(model):
+        for i, t in enumerate(progress(visited)):
+            t_next""",
+        """with _eval_mode(model.train()):
+        for i, t in enumerate(progress(visited)):
+            t_next""",
+    ),
+)
+misconception(
+    "7.6",
+    "the callback of the DDIM loop is never called",
+    edit=(
+        """x_t, x_0 = ddim_step(schedule, x_t, t, t_next, said, *options, generator=generator)
+            if callback:
+                callback(i, t, x_t, x_0)""",
+        """x_t, x_0 = ddim_step(schedule, x_t, t, t_next, said, *options, generator=generator)
+            if False:
+                callback(i, t, x_t, x_0)""",
+    ),
+)
+misconception(
+    "7.6",
+    "the callback of the DDIM loop gets the x_t from before the step",
+    edit=(
+        """x_t, x_0 = ddim_step(schedule, x_t, t, t_next, said, *options, generator=generator)
+            if callback:
+                callback(i, t, x_t, x_0)""",
+        """before = x_t
+            x_t, x_0 = ddim_step(schedule, x_t, t, t_next, said, *options, generator=generator)
+            if callback:
+                callback(i, t, before, x_0)""",
+    ),
+)
+misconception(
+    "7.6",
+    "the callback of the DDIM loop gets x_0 and x_t in the wrong order",
+    edit=(
+        """x_t, x_0 = ddim_step(schedule, x_t, t, t_next, said, *options, generator=generator)
+            if callback:
+                callback(i, t, x_t, x_0)""",
+        """x_t, x_0 = ddim_step(schedule, x_t, t, t_next, said, *options, generator=generator)
+            if callback:
+                callback(i, t, x_0, x_t)""",
+    ),
+)
+misconception(
+    "7.6",
+    "the callback of the DDIM loop gets the timestep that comes next, not the one just left",
+    edit=(
+        """x_t, x_0 = ddim_step(schedule, x_t, t, t_next, said, *options, generator=generator)
+            if callback:
+                callback(i, t, x_t, x_0)""",
+        """x_t, x_0 = ddim_step(schedule, x_t, t, t_next, said, *options, generator=generator)
+            if callback:
+                callback(i, t_next, x_t, x_0)""",
+    ),
+)
+
+# DPM-Solver++.
+
+misconception(
+    "7.7",
+    "the x_0 of the step before is not used: that is DDIM, of first order",
+    edit=("d = x_0 + (h / h_before / 2) * (x_0 - x_0_before)", "d = x_0"),
+)
+misconception(
+    "7.7",
+    "the ratio of the two steps is left out, as if all were equally long",
+    edit=(
+        "d = x_0 + (h / h_before / 2) * (x_0 - x_0_before)",
+        "d = x_0 + (1 / 2) * (x_0 - x_0_before)",
+    ),
+)
+misconception(
+    "7.7",
+    "the half is missing: D goes on by a whole step, not to its middle",
+    edit=(
+        "d = x_0 + (h / h_before / 2) * (x_0 - x_0_before)",
+        "d = x_0 + (h / h_before) * (x_0 - x_0_before)",
+    ),
+)
+misconception(
+    "7.7",
+    "the difference of the two x_0 has the wrong sign: D lies behind, not ahead",
+    edit=(
+        "d = x_0 + (h / h_before / 2) * (x_0 - x_0_before)",
+        "d = x_0 - (h / h_before / 2) * (x_0 - x_0_before)",
+    ),
+)
+misconception("7.7", "e^h where e^(−h) belongs", edit=("math.expm1(-h)", "math.expm1(h)"))
+misconception(
+    "7.7",
+    "the ratio of the two steps is turned over: h_before / h",
+    edit=(
+        "d = x_0 + (h / h_before / 2) * (x_0 - x_0_before)",
+        "d = x_0 + (h_before / h / 2) * (x_0 - x_0_before)",
+    ),
+    equal="the errors of neighbouring steps cancel in the sum: it is of second order too",
+)
+misconception(
+    "7.7",
+    "the last step leaves its noise in: the end is the predicted picture",
+    edit=("x_t = x_0  # alpha_bar = 1: no noise is left, so what is left is x_0", "pass"),
+)
+misconception(
+    "7.7",
+    "the solver does not clip x_0",
+    edit=("            if clip:\n", "            if False:\n"),
+)
+misconception(
+    "7.7",
+    "the solver ignores labels and scale",
+    edit=(
+        "guided_prediction(model, x_t, batch_t, y, guidance_scale)",
+        "guided_prediction(model, x_t, batch_t, None)",
+    ),
+)
+misconception(
+    "7.7",
+    "the solver ignores the target",
+    edit=("batch_t, prediction, target)", "batch_t, prediction)"),
+)
+misconception(
+    "7.7",
+    "the solver keeps gradients",
+    edit=("@torch.no_grad()\ndef dpm_solver_2m", "def dpm_solver_2m"),
+)
+misconception(
+    "7.7",
+    "the solver leaves the model in eval mode",
+    edit=(
+        "x_0_before, h_before = None, None\n    with _eval_mode(model):",
+        "x_0_before, h_before = None, None\n    if model.eval():",
+    ),
+)
+misconception(
+    "7.7",
+    "the solver ignores the noise it should start from",
+    edit=(
+        "x_t = _start(model, shape, noise, device=device, generator=generator)",
+        "x_t = _start(model, shape, None, device=device, generator=generator)",
+    ),
+)
