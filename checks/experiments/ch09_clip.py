@@ -304,7 +304,8 @@ def nudged(impl, **options):
     ),
 )
 def the_nudge(impl):
-    return nudged(impl)[0]
+    noise = nudged(impl)[0]
+    return {"noise": noise, "carries a graph": noise.requires_grad}
 
 
 @experiment(
