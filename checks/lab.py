@@ -29,7 +29,10 @@ __all__ = [
     "short_schedule",
     "timesteps",
     "torch",
+    "toy_clip",
     "toy_model",
+    "toy_texts",
+    "toy_tokenizer",
     "uint8_images",
     "without_compiler",
 ]
@@ -193,6 +196,60 @@ def toy_model(classes: int = 5) -> ToyModel:
     training mode it gives 1.3 times as much, as dropout might.
     """
     return noted(ToyModel(classes).eval(), f"toy_model({classes})")
+
+
+class ToyClip(nn.Module):
+    """What `toy_clip` makes; `batches` has how many pictures it was given, call after call."""
+
+    def __init__(self, image_size, dimensions: int):
+        super().__init__()
+        height, width = (image_size,) * 2 if isinstance(image_size, int) else image_size
+        self.visual = nn.Module()
+        self.visual.image_size = image_size
+        self.visual.image_mean = (0.45, 0.5, 0.35)
+        self.visual.image_std = (0.3, 0.2, 0.25)
+        self.wanted, self.batches = (3, height, width), []
+        generator = torch.Generator().manual_seed(5)
+        shapes = ((3 * height * width, 16), (16, dimensions), (64, dimensions))
+        self.look, self.map, self.table = (
+            nn.Parameter(torch.randn(shape, generator=generator).to(conditions.dtype))
+            for shape in shapes
+        )
+
+    def encode_image(self, image: Tensor) -> Tensor:
+        if image.ndim != 4 or tuple(image.shape[1:]) != self.wanted:
+            raise ValueError(
+                f"CLIP wants pictures of shape (N, {', '.join(map(str, self.wanted))})"
+            )
+        self.batches.append(len(image))
+        seen = torch.tanh(image.flatten(1) @ self.look / len(self.look) ** 0.5)  # (N, 16)
+        return 3 * seen @ self.map
+
+    def encode_text(self, text: Tensor) -> Tensor:
+        if text.ndim != 2 or text.dtype != torch.int64:
+            raise ValueError("CLIP wants tokens of shape (C, L), int64")
+        places = torch.arange(1, text.shape[1] + 1).to(self.table.dtype)[:, None]  # (L, 1)
+        return (torch.sin(places + self.table[text % len(self.table)])).sum(1)
+
+
+def toy_clip(image_size=(6, 9), dimensions: int = 10) -> ToyClip:
+    """A model with the interface of open_clip's, in eval mode, of (N, 3, *image_size) pictures.
+
+    It bends what it sees, and the vectors that it gives are of any length.
+    """
+    return noted(ToyClip(image_size, dimensions).eval(), f"toy_clip({image_size}, {dimensions})")
+
+
+def toy_tokenizer(texts) -> Tensor:
+    """(C, 24) int64: the letters of each text."""
+    texts = [texts] if isinstance(texts, str) else list(texts)
+    return torch.tensor([[ord(letter) for letter in text[:24].ljust(24)] for text in texts])
+
+
+def toy_texts(count: int, dimensions: int = 10) -> Tensor:
+    """(count, dimensions): directions of length 1, as texts have them."""
+    texts = nn.functional.normalize(normal(count, dimensions, seed=3), dim=-1)
+    return noted(texts, f"toy_texts({count}, {dimensions})")
 
 
 def near(value, margin: float) -> Near:

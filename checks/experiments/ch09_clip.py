@@ -1,0 +1,1015 @@
+"""Chapter 9: pictures and words in one space, to score by, to choose by, to steer by.
+
+Numbers are looked at through a toy with the interface of open_clip's models, which costs nothing to make;
+one experiment takes open_clip's own class.
+"""
+
+from checks import experiment, misconception
+from checks.lab import *
+
+CLASSES = ["star", "arrow", "ring", "Owl", "ice cream", "unicorn", "yacht", "diamond", "elk"]
+
+
+def similarities(n, classes, seed=0):
+    """(n, classes) numbers in [−1, 1] on a grid of 0.1, so that there are ties."""
+    return noted(
+        (images(n, classes, seed=seed) * 10).round() / 10,
+        f"(images({n}, {classes}, seed={seed}) * 10).round() / 10",
+    )
+
+
+@experiment(
+    "9.1",
+    "Each class has its caption, with the right article",
+    points=1,
+    hint=(
+        "How does the caption of an arrow read?",
+        'Vowel letters are a, e, i, o, u, capital or not: "an Owl", "an ice cream", "an unicorn" (letters, '
+        'not sounds), "a yacht".',
+        'name[:1].lower() in "aeiou" decides between " a {class}" and " an {class}".',
+    ),
+)
+def captions(impl):
+    return impl.class_prompts(CLASSES)
+
+
+@experiment(
+    "9.1",
+    "Any template will do, as long as it says where the name belongs",
+    points=1,
+    hint=(
+        "Try a template that begins with the article, one that has other articles in it, one without any.",
+        'Only an "a" that is a word of its own and stands directly before {class} becomes "an".',
+        'Put a space before the template, replace " a {class}" by " an {class}", take the space away again; '
+        "and raise ValueError when there is no {class} in it.",
+    ),
+)
+def templates(impl):
+    names = ["arrow", "star"]
+    given = [
+        "a {class}",
+        "a blurry photo of a {class} on a table",
+        "a photo of the {class}.",
+        "{class}",
+        "pizza {class}",
+        "a {class} beside a {class}",
+    ]
+    return {
+        **{text: impl.class_prompts(names, text) for text in given},
+        "no place": [raises(lambda t=t: impl.class_prompts(names, t)) for t in ("a photo", "")],
+    }
+
+
+@experiment(
+    "9.2",
+    "Captions become directions: rows of length 1",
+    points=2,
+    hint=(
+        "Which axis holds the D numbers of one caption?",
+        "Divide each row by its own length: F.normalize(…, dim=-1).",
+        "F.normalize(clip.encode_text(tokenizer(list(prompts))), dim=-1)",
+    ),
+)
+def prompts_are_directions(impl):
+    texts = impl.encode_prompts(toy_clip(), ["a star", "a ring", "an arrow"], toy_tokenizer)
+    return {"texts": texts, "carries a graph": texts.requires_grad}
+
+
+@experiment(
+    "9.3",
+    "A picture is brought to the size and the range that CLIP was trained on",
+    points=3,
+    hint=(
+        "Print the smallest and the largest number, and the shape, after each of your steps.",
+        "(x + 1)/2, clamp to [0, 1], bicubic with antialias=True to image_size, minus mean, divided by std, "
+        "encode_image, length 1.",
+        'F.interpolate(pixels, size, mode="bicubic", antialias=True); mean and std are viewed as (3, 1, 1).',
+    ),
+)
+def pictures_are_prepared(impl):
+    smaller, larger = 0.8 * normal(4, 3, 12, 20), 0.8 * normal(3, 3, 4, 5, seed=1)
+    return {
+        "smaller": impl.encode_images(toy_clip((6, 9)), smaller),
+        "larger": impl.encode_images(toy_clip((7, 8)), larger),
+    }
+
+
+@experiment(
+    "9.3",
+    "It works with open_clip's own class, whose image_size is one number",
+    points=1,
+    hint=(
+        "visual.image_size is an int for a square and a pair for other shapes: your code meets both.",
+        "size = (size, size) if isinstance(size, int) else tuple(size)",
+    ),
+)
+def open_clip_takes_it(impl):
+    import open_clip
+
+    torch.manual_seed(0)
+    tower = {"image_size": 24, "layers": 1, "width": 16, "head_width": 8, "patch_size": 8}
+    words = {"context_length": 6, "vocab_size": 90, "width": 16, "heads": 2, "layers": 1}
+    clip = open_clip.CLIP(12, tower, words).to(lab_dtype()).eval()
+    clip.visual.image_mean, clip.visual.image_std = (0.48, 0.46, 0.41), (0.27, 0.26, 0.28)
+    return impl.encode_images(clip, images(3, 3, 16, 16))
+
+
+def lab_dtype():
+    """The type of numbers that this experiment runs in."""
+    return images(1).dtype
+
+
+@experiment(
+    "9.3",
+    "The gradient finds its way back to the picture",
+    points=1,
+    hint=(
+        "Is anything between x and the result detached, turned into numpy, or made under no_grad?",
+        "Leave torch.no_grad() to whoever calls it.",
+    ),
+)
+def pictures_have_gradients(impl):
+    x = noted(images(3, 3, 8, 11).requires_grad_(True), "images(3, 3, 8, 11).requires_grad_(True)")
+    (gradient,) = gradients(impl.encode_images(toy_clip(), x), x)
+    return gradient
+
+
+@experiment(
+    "9.3",
+    "Many pictures go through the model in portions, none is lost",
+    points=1,
+    hint=(
+        "How many pictures does the model get at once when batch_size is 3 and there are 8?",
+        "for batch in x.split(batch_size): …, and torch.cat of what comes out; the last portion is smaller.",
+    ),
+)
+def in_portions(impl):
+    clip = toy_clip()
+    found = impl.encode_images(clip, images(8, 3, 7, 7), 3)
+    return {"images": found, "never more than three": max(clip.batches, default=0) <= 3}
+
+
+@experiment(
+    "9.4",
+    "A row for each picture, a column for each text, and raw cosines in it",
+    points=1,
+    hint=(
+        "All rows have length 1 already: what is the cosine of two of them?",
+        "images @ texts.T, and nothing after it: after a softmax or a scale they would not compare.",
+    ),
+)
+def cosines(impl):
+    pictures = torch.nn.functional.normalize(normal(7, 6), dim=-1)
+    return impl.similarity_matrix(pictures, toy_texts(4, 6))
+
+
+@experiment(
+    "9.4",
+    "Vectors of two different models are refused",
+    points=1,
+    hint=(
+        "What does your code do with pictures of 6 dimensions and texts of 8?",
+        "raise ValueError(…) when images.shape[-1] != texts.shape[-1]",
+    ),
+)
+def refuses_two_models(impl):
+    return {
+        "6 and 8": raises(lambda: impl.similarity_matrix(toy_texts(3, 6), toy_texts(4, 8))),
+        "6 and 6": raises(lambda: impl.similarity_matrix(toy_texts(3, 6), toy_texts(4, 6))),
+    }
+
+
+@experiment(
+    "9.5",
+    "Three numbers for pictures whose classes are known",
+    points=3,
+    hint=(
+        "Take two pictures and three texts, and reckon all three numbers by hand.",
+        "The largest of each row; where it is; the one in the column of the label.",
+        "similarity.amax(dim=1).mean(); (similarity.argmax(dim=1) == labels).float().mean(); "
+        "similarity.gather(1, labels[:, None]).mean()",
+    ),
+)
+def three_scores(impl):
+    y = labels(3, 0, 1, 1, 2, 3, 0, 3, 2)
+    found = [impl.clip_scores(similarities(9, 4, seed), y) for seed in range(4)]
+    names = ("top1_similarity", "matching_accuracy", "intended_similarity")
+    return {
+        "names": sorted(found[0]),
+        **{name: torch.tensor([float(one.get(name, -9)) for one in found]) for name in names},
+    }
+
+
+@experiment(
+    "9.5",
+    "Of equally similar texts the lowest class counts",
+    points=1,
+    hint=(
+        "What does argmax give for [0.5, 0.5]? And what would `>=` or a sort have given?",
+        "torch.argmax takes the first of equals.",
+    ),
+)
+def ties_go_to_the_lowest(impl):
+    tied = noted(
+        torch.tensor([[0.5, 0.5, 0.1], [0.2, 0.7, 0.7], [0.4, 0.4, 0.4], [0.1, 0.2, 0.2]]),
+        "torch.tensor([[0.5, 0.5, 0.1], [0.2, 0.7, 0.7], [0.4, 0.4, 0.4], [0.1, 0.2, 0.2]])",
+    )
+    return [
+        float(impl.clip_scores(tied, y)["matching_accuracy"])
+        for y in (labels(0, 1, 0, 1), labels(1, 2, 2, 2), labels(0, 2, 1, 1))
+    ]
+
+
+@experiment(
+    "9.5",
+    "Labels that are none are refused",
+    points=1,
+    hint=(
+        "An index of −1 is the last class to torch. And what if there are fewer labels than pictures?",
+        "Compare labels.shape with (N,), and labels.min() and .max() with 0 and C − 1.",
+    ),
+)
+def refuses_wrong_labels(impl):
+    cases = [(0, 1, 2), (0, 1, -1), (0, 1, 3), (0, 1), (0, 1, 2, 1)]
+    found = {
+        str(list(case)): raises(lambda c=case: impl.clip_scores(similarities(3, 3), labels(*c)))
+        for case in cases
+    }
+    none = raises(lambda: impl.clip_scores(torch.zeros(0, 3), torch.zeros(0, dtype=torch.int64)))
+    return {**found, "no picture": none}
+
+
+@experiment(
+    "9.6",
+    "The best candidates come first, and of equals the earlier one",
+    points=2,
+    hint=(
+        "Which column is looked at, and which end of the order is the best?",
+        "argsort knows descending and stable; topk promises nothing about equals.",
+        "similarity[:, label].argsort(descending=True, stable=True)[:keep]",
+    ),
+)
+def best_first(impl):
+    many = similarities(60, 5)
+    return {
+        "8 of 60": impl.rerank(many, 3, 8),
+        "all of 60": impl.rerank(many, 0, 60),
+        "one of 5": impl.rerank(similarities(5, 3, 1), 2, 1),
+    }
+
+
+@experiment(
+    "9.6",
+    "More than there are, none, and texts that do not exist are refused",
+    points=1,
+    hint=(
+        "Slicing takes [:9] of five without a word, and −1 is the last column to an index.",
+        "Two comparisons and a ValueError each.",
+    ),
+)
+def refuses_what_is_not_there(impl):
+    few = similarities(5, 3)
+    cases = [(0, 1), (2, 5), (0, 6), (0, 0), (1, -1), (3, 2), (-1, 2)]
+    return {
+        f"label {c}, keep {k}": raises(lambda c=c, k=k: impl.rerank(few, c, k)) for c, k in cases
+    }
+
+
+def nudged(impl, **options):
+    """One nudge of four pictures: the model, CLIP, and what came out."""
+    model, clip = toy_model(5), toy_clip()
+    given = {"y": labels(2, 0, 4, 2), "clip_scale": 3.0, **options}
+    found = impl.clip_guidance(
+        model,
+        short_schedule(impl),
+        normal(4, 3, 6, 8),
+        timesteps(11, 0, 5, 2),
+        clip,
+        given.pop("texts", toy_texts(4)),
+        **given,
+    )
+    return found, model, clip
+
+
+@experiment(
+    "9.7",
+    "The noise is nudged along the gradient of the cosine, in proportion to the noise that is left",
+    points=3,
+    star=True,
+    hint=(
+        "With clip_scale=0 the result is the model's noise itself: is it? Then look at the nudge alone.",
+        "The gradient is with respect to x_t, of the *sum* over the batch; the factor is √(1 − alpha_bar); "
+        "the noise estimate gets smaller along it.",
+        "noise − clip_scale · (1 − alpha_bar).sqrt() · torch.autograd.grad((images * texts).sum(), x_t)[0]",
+    ),
+)
+def the_nudge(impl):
+    noise = nudged(impl)[0]
+    return {"noise": noise, "carries a graph": noise.requires_grad}
+
+
+@experiment(
+    "9.7",
+    "A prediction of v is turned into noise first, and both kinds of guidance combine",
+    points=2,
+    star=True,
+    hint=(
+        "The result is noise, whatever the model predicts.",
+        "predict_x0 with the target gives x_0; the noise is (x_t − √alpha_bar · x_0) / √(1 − alpha_bar).",
+    ),
+)
+def v_and_labels(impl):
+    return {
+        "v": nudged(impl, target="v")[0],
+        "guidance scale 2.5": nudged(impl, guidance_scale=2.5)[0],
+        "no labels, one text for all": nudged(impl, y=None, texts=toy_texts(1), target="v")[0],
+    }
+
+
+@experiment(
+    "9.7",
+    "With through_model=False the prediction is a constant",
+    points=1,
+    star=True,
+    hint=(
+        "x_0 depends on x_t in two ways: directly, and through what the model says of it.",
+        "prediction.detach(), or torch.set_grad_enabled(through_model) around the model's call.",
+    ),
+)
+def beside_the_model(impl):
+    return nudged(impl, through_model=False)[0]
+
+
+@experiment(
+    "9.7",
+    "It works inside torch.no_grad(), and leaves nothing behind",
+    points=1,
+    star=True,
+    hint=(
+        "Samplers switch gradients off. What has to be switched on again, and where?",
+        "torch.enable_grad() around what the gradient goes through; torch.autograd.grad, not backward(), "
+        "which would fill the .grad of every weight.",
+    ),
+)
+def inside_no_grad(impl):
+    with torch.no_grad():
+        found, model, clip = nudged(impl)
+    weights = [*model.parameters(), *clip.parameters()]
+    return {
+        "noise": found,
+        "carries a graph": found.requires_grad,
+        "gradients left": any(p.grad is not None for p in weights),
+        "weights still learn": all(p.requires_grad for p in weights),
+    }
+
+
+def walked(impl, **options):
+    """A walk of three steps from a given start (with five, rounding grows to what a mistake would be)."""
+    model = options.pop("model", None) or toy_model(5)
+    given = {
+        "y": labels(2, 0, 4),
+        "steps": 3,
+        "clip_scale": 3.0,
+        "noise": normal(3, 3, 6, 8),
+        **options,
+    }
+    return impl.guided_sample_loop(
+        model,
+        short_schedule(impl),
+        (3, 3, 6, 8),
+        toy_clip(),
+        given.pop("texts", toy_texts(3)),
+        **given,
+    )
+
+
+@experiment(
+    "9.8",
+    "A walk in which the text has a say at every step",
+    points=2,
+    star=True,
+    hint=(
+        "What comes out of clip_guidance is noise, whatever the model predicts: tell ddim_step so.",
+        "x_0 is clipped in ddim_step, after the nudge; the last step goes to t = −1.",
+        "x_t, _ = ddim_step(schedule, x_t, t, t_next, noise, eta, generator=generator)",
+    ),
+)
+def guided_walk(impl):
+    return {"noise": walked(impl), "v": walked(impl, target="v", guidance_scale=2.0)}
+
+
+@experiment(
+    "9.8",
+    "Outside the interval of timesteps it has none",
+    points=1,
+    star=True,
+    hint=(
+        "The interval counts timesteps, not steps; both of its ends belong to it.",
+        "lowest <= t <= highest; outside, the same with clip_scale = 0. And 0 ≤ lowest ≤ highest < T, or a "
+        "ValueError.",
+    ),
+)
+def in_the_interval(impl):
+    # The walk visits 11, 7, 3.
+    return {
+        **{str(i): walked(impl, interval=i) for i in ((3, 7), (0, 2), (11, 11), (4, 11))},
+        **{
+            f"refused {i}": raises(lambda i=i: walked(impl, interval=i))
+            for i in ((-1, 3), (5, 4), (3, 12), (0, 11))
+        },
+    }
+
+
+@experiment(
+    "9.8",
+    "The model is in eval mode meanwhile and in its own mode afterwards; the start is noise",
+    points=1,
+    star=True,
+    hint=(
+        "Dropout is no part of a prediction: model.eval(), and back to what it was.",
+        "Draw the start with torch.randn(shape, generator=generator) when no noise is given.",
+    ),
+)
+def mode_and_start(impl):
+    model = toy_model(5).train()
+    in_training = walked(impl, model=model)
+    start = toy_model(5)
+    seeds = [torch.Generator().manual_seed(s) for s in (1, 1, 2)]
+    one, again, other = (
+        walked(impl, model=start if k == 0 else None, noise=None, generator=g, steps=2, eta=1.0)
+        for k, g in enumerate(seeds)
+    )
+    first = start.seen[0]["x"]  # (3, 3, 6, 8)
+    fixed = [walked(impl, generator=torch.Generator().manual_seed(s), eta=1.0) for s in (1, 2)]
+    return {
+        "from training mode": in_training,
+        "mode afterwards": model.training,
+        "modes seen": sorted({call["training"] for call in model.seen}),
+        "carries a graph": in_training.requires_grad,
+        "mean of the start": near(first.mean(), 6 / first.numel() ** 0.5),
+        "variance of the start": near(first.var(), 6 * (2 / first.numel()) ** 0.5),
+        "one seed, one picture": torch.equal(one, again),
+        "another seed, another picture": not torch.equal(one, other),
+        "eta=1 adds noise on the way": not torch.equal(*fixed),
+    }
+
+
+misconception(
+    "9.1",
+    "the names alone, without the caption around them",
+    edit=('caption[1:].replace("{class}", name)', "name"),
+)
+misconception(
+    "9.1",
+    'always "a": it is "an arrow"',
+    edit=('if name.lower().startswith(("a", "e", "i", "o", "u")):', "if False:"),
+)
+misconception(
+    "9.1",
+    'always "an": it is "a star"',
+    edit=('if name.lower().startswith(("a", "e", "i", "o", "u")):', "if True:"),
+)
+misconception(
+    "9.1",
+    'every "a" of the caption becomes "an": only the one before the name does',
+    edit=('caption.replace(" a {class}", " an {class}")', 'caption.replace(" a ", " an ")'),
+)
+misconception(
+    "9.1",
+    "a capital letter is not taken for a vowel",
+    edit=("name.lower().startswith", "name.startswith"),
+)
+misconception("9.1", "y is taken for a vowel letter", edit=('"o", "u")', '"o", "u", "y")'))
+misconception(
+    "9.1",
+    'the "a" at the end of a word becomes "an", too',
+    edit=('" a {class}", " an {class}"', '"a {class}", "an {class}"'),
+)
+misconception(
+    "9.1",
+    "an article at the very beginning of the template is missed",
+    edit=('caption = f" {template}"', 'caption = f"_{template}"'),
+)
+misconception(
+    "9.1",
+    "a template without {class} is accepted: all classes get the same caption",
+    edit=('if "{class}" not in template:', "if False:"),
+)
+misconception(
+    "9.1",
+    "the template that was given is ignored",
+    edit=('caption = f" {template}"', 'caption = f" {TEMPLATE}"'),
+)
+misconception(
+    "9.2",
+    "the texts are not brought to length 1",
+    edit=(
+        "F.normalize(clip.encode_text(tokens.to(device)), dim=-1)",
+        "clip.encode_text(tokens.to(device))",
+    ),
+)
+misconception(
+    "9.2",
+    "the texts are normalised along the wrong axis: over the captions, not over the dimensions",
+    edit=(
+        "clip.encode_text(tokens.to(device)), dim=-1)",
+        "clip.encode_text(tokens.to(device)), dim=0)",
+    ),
+)
+misconception(
+    "9.2",
+    "the absolute values of a text add up to one, where its squares should",
+    edit=(
+        "clip.encode_text(tokens.to(device)), dim=-1)",
+        "clip.encode_text(tokens.to(device)), p=1, dim=-1)",
+    ),
+)
+misconception(
+    "9.2",
+    "a softmax where the length belongs",
+    edit=(
+        "F.normalize(clip.encode_text(tokens.to(device)), dim=-1)",
+        "clip.encode_text(tokens.to(device)).softmax(-1)",
+    ),
+)
+misconception(
+    "9.2",
+    "the texts carry a graph: each step of a sampler would keep it alive",
+    edit=("@torch.no_grad()\ndef encode_prompts", "def encode_prompts"),
+)
+misconception(
+    "9.3",
+    "pictures are given in [−1, 1]: CLIP's mean and std are those of [0, 1]",
+    edit=("((batch + 1) / 2).clamp(0, 1)", "batch"),
+)
+misconception(
+    "9.3",
+    "pictures are not clamped: what lies outside [−1, 1] is seen brighter than white",
+    edit=("((batch + 1) / 2).clamp(0, 1)", "((batch + 1) / 2)"),
+)
+misconception(
+    "9.3",
+    "pictures are clamped to [0, 1] before they are moved there: all dark pixels are grey",
+    edit=("((batch + 1) / 2).clamp(0, 1)", "((batch.clamp(0, 1) + 1) / 2)"),
+)
+misconception(
+    "9.3",
+    "clamped after the interpolation, not before it",
+    edit=(
+        ("((batch + 1) / 2).clamp(0, 1)", "((batch + 1) / 2)"),
+        ("antialias=True)", "antialias=True).clamp(0, 1)"),
+    ),
+)
+misconception(
+    "9.3",
+    "bilinear interpolation where bicubic is asked for",
+    edit=('mode="bicubic"', 'mode="bilinear"'),
+)
+misconception(
+    "9.3",
+    "the nearest pixel is taken (the default of F.interpolate) where bicubic is asked for",
+    edit=(
+        'F.interpolate(pixels, size, mode="bicubic", antialias=True)',
+        "F.interpolate(pixels, size)",
+    ),
+)
+misconception(
+    "9.3",
+    "interpolated without antialiasing",
+    edit=(', mode="bicubic", antialias=True', ', mode="bicubic"'),
+)
+misconception(
+    "9.3",
+    "align_corners is set: the pixels lie elsewhere",
+    edit=('mode="bicubic", antialias=True', 'mode="bicubic", antialias=True, align_corners=True'),
+)
+misconception(
+    "9.3",
+    "mean and std are left out",
+    edit=("(pixels - mean) / std", "pixels"),
+)
+misconception(
+    "9.3",
+    "mean and std have changed places",
+    edit=("(pixels - mean) / std", "(pixels - std) / mean"),
+)
+misconception(
+    "9.3",
+    "multiplied by std, where it is divided by it",
+    edit=("(pixels - mean) / std", "(pixels - mean) * std"),
+)
+misconception(
+    "9.3",
+    "divided by the square root of std: std is no variance",
+    edit=("(pixels - mean) / std", "(pixels - mean) / std.sqrt()"),
+)
+misconception(
+    "9.3",
+    "mean and std are applied before the interpolation",
+    edit=(
+        ("((batch + 1) / 2).clamp(0, 1)", "(((batch + 1) / 2).clamp(0, 1) - mean) / std"),
+        ("(pixels - mean) / std)  # (B, D)", "pixels)  # (B, D)"),
+    ),
+    equal="the weights of an interpolation add up to one, so it commutes with a shift and a factor",
+)
+misconception(
+    "9.3",
+    "pictures are not brought to the size that CLIP wants",
+    edit=('F.interpolate(pixels, size, mode="bicubic", antialias=True)', "pixels"),
+)
+misconception(
+    "9.3",
+    "height and width of image_size have changed places",
+    edit=("else tuple(size)", "else tuple(size)[::-1]"),
+)
+misconception(
+    "9.3",
+    "the pictures' vectors are not brought to length 1",
+    edit=("F.normalize(embedded, dim=-1)", "embedded"),
+)
+misconception(
+    "9.3",
+    "the pictures' vectors are normalised over the batch: a picture's score then depends on the others",
+    edit=("F.normalize(embedded, dim=-1)", "F.normalize(embedded, dim=0)"),
+)
+misconception(
+    "9.3",
+    "the pictures are detached: no gradient reaches them",
+    edit=("in x.split(", "in x.detach().split("),
+)
+misconception(
+    "9.3",
+    "batch_size is ignored: all pictures go through CLIP at once",
+    edit=("x.split(batch_size)", "x.split(len(x))"),
+)
+misconception(
+    "9.3",
+    "the last portion is lost when it is smaller than batch_size",
+    edit=(
+        "in x.split(batch_size):",
+        "in (x[k : k + batch_size] for k in range(0, max(1, len(x) - batch_size + 1), batch_size)):",
+    ),
+)
+misconception(
+    "9.3",
+    "pictures are divided by 255: they are in [−1, 1], not in 0…255",
+    edit=("((batch + 1) / 2).clamp(0, 1)", "(batch / 255).clamp(0, 1)"),
+)
+misconception(
+    "9.4",
+    "a softmax over the texts: what comes out depends on which other texts there are",
+    edit=("return images @ texts.T", "return (images @ texts.T).softmax(dim=1)"),
+)
+misconception(
+    "9.4",
+    "a softmax over the pictures: what comes out depends on which other pictures there are",
+    edit=("return images @ texts.T", "return (images @ texts.T).softmax(dim=0)"),
+)
+misconception(
+    "9.4",
+    "scaled by 100, as for CLIP's own loss: a raw cosine is asked for",
+    edit=("return images @ texts.T", "return 100 * images @ texts.T"),
+)
+misconception(
+    "9.4",
+    "a row for each text: rows are pictures, columns are texts",
+    edit=("return images @ texts.T", "return texts @ images.T"),
+)
+misconception(
+    "9.4",
+    "the cosine is moved to [0, 1]",
+    edit=("return images @ texts.T", "return (images @ texts.T + 1) / 2"),
+)
+misconception(
+    "9.4",
+    "distances in place of cosines: the nearest has the smallest number",
+    edit=("return images @ texts.T", "return torch.cdist(images, texts)"),
+)
+misconception(
+    "9.4",
+    "vectors of two models are not refused with a ValueError",
+    edit=("if images.shape[-1] != texts.shape[-1]:", "if False:"),
+)
+misconception(
+    "9.5",
+    "the top-1 similarity is looked for over the pictures, not over the texts",
+    edit=("similarity.amax(dim=1)", "similarity.amax(dim=0)"),
+)
+misconception(
+    "9.5",
+    "the top-1 similarity is the largest of all, not the mean over pictures",
+    edit=("similarity.amax(dim=1).mean()", "similarity.amax()"),
+)
+misconception(
+    "9.5",
+    "the top-1 similarity is taken at the label: that is the intended one",
+    edit=("similarity.amax(dim=1).mean()", "intended.mean()"),
+)
+misconception(
+    "9.5",
+    "the intended similarity is that of the best text: it belongs to the label's",
+    edit=(
+        '"intended_similarity": intended.mean()',
+        '"intended_similarity": similarity.amax(dim=1).mean()',
+    ),
+)
+misconception(
+    "9.5",
+    "argmin where argmax belongs: the least similar text counts as the match",
+    edit=("similarity.argmax(dim=1)", "similarity.argmin(dim=1)"),
+)
+misconception(
+    "9.5",
+    "the number of matches, not their share",
+    edit=("(best == labels).float().mean()", "(best == labels).float().sum()"),
+)
+misconception(
+    "9.5",
+    "the share of pictures that do not match",
+    edit=("(best == labels)", "(best != labels)"),
+)
+misconception(
+    "9.5",
+    "the intended similarity is the mean over all texts, whatever was asked for",
+    edit=('"intended_similarity": intended.mean()', '"intended_similarity": similarity.mean()'),
+)
+misconception(
+    "9.5",
+    "the intended similarity is the mean over the matching pictures only",
+    edit=(
+        '"intended_similarity": intended.mean()',
+        '"intended_similarity": intended[best == labels].mean()',
+    ),
+)
+misconception(
+    "9.5",
+    "a sum over the pictures, not their mean: the intended similarity grows with their number",
+    edit=('"intended_similarity": intended.mean()', '"intended_similarity": intended.sum()'),
+)
+misconception(
+    "9.5",
+    "the scores are not those of each picture's own label: the labels are in another order",
+    edit=(
+        "n, classes = similarity.shape\n    if labels.shape",
+        "n, classes = similarity.shape\n    labels = labels.flip(0)\n    if labels.shape",
+    ),
+)
+misconception(
+    "9.5",
+    "of equally similar texts the highest class counts",
+    edit=("similarity.argmax(dim=1)", "classes - 1 - similarity.flip(1).argmax(dim=1)"),
+)
+misconception(
+    "9.5",
+    "a tie counts as a match: one text has to be the best, the lowest of equals",
+    edit=("(best == labels)", "(intended == similarity.amax(dim=1))"),
+)
+misconception(
+    "9.5",
+    "labels that are none of the classes are accepted",
+    edit=("or not 0 <= labels.min() <= labels.max() < classes:", "and False:"),
+)
+misconception(
+    "9.5",
+    "the label −1 is accepted: to an index it is the last class",
+    edit=("not 0 <= labels.min() <= labels.max() < classes", "not labels.max() < classes"),
+)
+misconception(
+    "9.6",
+    "the worst come first",
+    edit=("argsort(descending=True, stable=True)[:keep]", "argsort(stable=True)[:keep]"),
+)
+misconception(
+    "9.6",
+    "those most similar to any text, not to the one that was asked for",
+    edit=("similarity[:, label].argsort", "similarity.amax(dim=1).argsort"),
+)
+misconception(
+    "9.6",
+    "the similarities are returned, not the positions",
+    edit=(
+        "similarity[:, label].argsort(descending=True, stable=True)[:keep]",
+        "similarity[:, label].sort(descending=True, stable=True).values[:keep]",
+    ),
+)
+misconception(
+    "9.6",
+    "the chosen ones in the order in which they were drawn, not the best first",
+    edit=(
+        "argsort(descending=True, stable=True)[:keep]",
+        "argsort(descending=True, stable=True)[:keep].sort().values",
+    ),
+)
+misconception(
+    "9.6",
+    "of equals the last one comes first",
+    edit=(
+        "argsort(descending=True, stable=True)[:keep]",
+        "argsort(stable=True).flip(0)[:keep]",
+    ),
+)
+misconception(
+    "9.6",
+    "`keep` is ignored: all candidates are returned",
+    edit=("argsort(descending=True, stable=True)[:keep]", "argsort(descending=True, stable=True)"),
+)
+misconception(
+    "9.6",
+    "the ranks of the candidates, not the candidates by rank (argsort of the argsort)",
+    edit=(
+        "argsort(descending=True, stable=True)[:keep]",
+        "argsort(descending=True, stable=True).argsort()[:keep]",
+    ),
+)
+misconception(
+    "9.6",
+    "more candidates than there are, or none, may be asked for",
+    edit=("if not 1 <= keep <= n:", "if False:"),
+)
+misconception(
+    "9.6",
+    "a text that does not exist is not refused",
+    edit=("if not 0 <= label < classes:", "if False:"),
+)
+misconception(
+    "9.7",
+    "the wrong sign: away from the text",
+    edit=("return noise - clip_scale", "return noise + clip_scale"),
+)
+misconception(
+    "9.7",
+    "the factor √(1 − alpha_bar) is missing",
+    edit=(
+        "clip_scale * (1 - per_image(schedule.alpha_bars, t)).sqrt() * gradient",
+        "clip_scale * gradient",
+    ),
+)
+misconception(
+    "9.7",
+    "1 − alpha_bar without its root",
+    edit=(
+        "(1 - per_image(schedule.alpha_bars, t)).sqrt() * gradient",
+        "(1 - per_image(schedule.alpha_bars, t)) * gradient",
+    ),
+)
+misconception(
+    "9.7",
+    "√alpha_bar where √(1 − alpha_bar) belongs",
+    edit=(
+        "(1 - per_image(schedule.alpha_bars, t)).sqrt() * gradient",
+        "per_image(schedule.alpha_bars, t).sqrt() * gradient",
+    ),
+)
+misconception(
+    "9.7",
+    "the mean over the batch where the sum belongs: the more pictures, the weaker the nudge",
+    edit=("* texts).sum() / k", "* texts).sum(1).mean()"),
+)
+misconception(
+    "9.7",
+    "the gradient is with respect to the predicted x_0, not to x_t",
+    edit=("torch.autograd.grad(similarity, x_t)", "torch.autograd.grad(similarity, x_0)"),
+)
+misconception(
+    "9.7",
+    "CLIP looks at the noisy x_t, not at the x_0 that it implies",
+    edit=("views = x_0 if augment", "views = x_t if augment"),
+)
+misconception(
+    "9.7",
+    "x_0 is clipped before CLIP sees it: where it is, no gradient comes back",
+    edit=("views = x_0 if augment", "x_0 = x_0.clamp(-1, 1)\n        views = x_0 if augment"),
+)
+misconception(
+    "9.7",
+    "the gradient does not go through the model although it was asked to",
+    edit=("with torch.set_grad_enabled(through_model):", "with torch.set_grad_enabled(False):"),
+)
+misconception(
+    "9.7",
+    "through_model is ignored: the gradient always goes through the model",
+    edit=("with torch.set_grad_enabled(through_model):", "with torch.set_grad_enabled(True):"),
+)
+misconception(
+    "9.7",
+    "a prediction of v is nudged as if it were noise",
+    edit=(
+        "noise = predict_noise(schedule, x_t.detach(), t, x_0.detach())",
+        "noise = prediction.detach()",
+    ),
+)
+misconception(
+    "9.7",
+    "`target` is ignored: v is taken for noise",
+    edit=(
+        "x_0 = predict_x0(schedule, x_t, t, prediction, target)\n        views",
+        "x_0 = predict_x0(schedule, x_t, t, prediction)\n        views",
+    ),
+)
+misconception(
+    "9.7",
+    "classifier-free guidance is left out: guidance_scale is ignored",
+    edit=(
+        "prediction = guided_prediction(model, x_t, t, y, guidance_scale)",
+        "prediction = guided_prediction(model, x_t, t, y)",
+    ),
+)
+misconception(
+    "9.7",
+    "the labels are not given to the model",
+    edit=(
+        "prediction = guided_prediction(model, x_t, t, y, guidance_scale)",
+        "prediction = guided_prediction(model, x_t, t, None, guidance_scale)",
+    ),
+)
+misconception(
+    "9.7",
+    "each picture is pulled towards all texts, not towards its own",
+    edit=(
+        "(encode_images(clip, views) * texts).sum() / k",
+        "(encode_images(clip, views) @ texts.T).sum() / k",
+    ),
+)
+misconception(
+    "9.7",
+    "gradients stay switched off when the caller has switched them off",
+    edit=("with torch.enable_grad():", "with torch.set_grad_enabled(torch.is_grad_enabled()):"),
+)
+misconception(
+    "9.7",
+    "the result carries the graph of the whole network",
+    edit=(
+        "predict_noise(schedule, x_t.detach(), t, x_0.detach())",
+        "predict_noise(schedule, x_t, t, x_0)",
+    ),
+)
+misconception(
+    "9.7",
+    "backward() fills the gradients of every weight: torch.autograd.grad does not",
+    edit=(
+        "(gradient,) = torch.autograd.grad(similarity, x_t)",
+        "similarity.backward()\n        gradient = x_t.grad",
+    ),
+)
+misconception(
+    "9.8",
+    "the interval is ignored: the text always has a say",
+    edit=("self.lowest <= int(t[0]) <= self.highest", "True"),
+)
+misconception(
+    "9.8",
+    "the upper end of the interval is not part of it",
+    edit=("self.lowest <= int(t[0]) <= self.highest", "self.lowest <= int(t[0]) < self.highest"),
+)
+misconception(
+    "9.8",
+    "the text has a say outside the interval and none inside",
+    edit=(
+        "self.lowest <= int(t[0]) <= self.highest",
+        "not self.lowest <= int(t[0]) <= self.highest",
+    ),
+)
+misconception(
+    "9.8",
+    "an interval that is none is accepted",
+    edit=(
+        "if interval is not None and not 0 <= interval[0] <= interval[1] < schedule.timesteps:",
+        "if False:",
+    ),
+)
+misconception(
+    "9.8",
+    "the nudged noise is taken for the model's own target (v): tell ddim_step that it is noise",
+    edit=('target="noise",\n        clip=clip_x0,', "target=target,\n        clip=clip_x0,"),
+)
+misconception(
+    "9.8",
+    "the predicted x_0 is not clipped after the nudge: the walk leaves the range of pictures",
+    edit=("clip=clip_x0,", "clip=False,"),
+)
+misconception(
+    "9.8",
+    "eta is ignored",
+    edit=("*(guided, schedule, shape, y, steps, eta),", "*(guided, schedule, shape, y, steps),"),
+)
+misconception(
+    "9.8",
+    "the start that was given is ignored",
+    edit=(
+        "noise=noise,\n        generator=generator,",
+        "noise=None,\n        generator=generator,",
+    ),
+)
+misconception(
+    "9.8",
+    "clip_scale is not handed on",
+    edit=(
+        "*(model, schedule, clip, texts, clip_scale, interval, guidance_scale, target),",
+        "*(model, schedule, clip, texts, 20.0, interval, guidance_scale, target),",
+    ),
+)
+misconception(
+    "9.8",
+    "the generator is not handed on: the same seed draws other pictures",
+    edit=("generator=generator,\n        device=device,", "device=device,"),
+)
