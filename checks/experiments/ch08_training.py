@@ -1516,8 +1516,8 @@ misconception(
     edit=(
         ("        optimizer.zero_grad(set_to_none=True)\n", ""),
         (
-            "(loss).backward()\n",
-            "(loss).backward()\n        optimizer.zero_grad(set_to_none=True)\n",
+            "(minimised).backward()\n",
+            "(minimised).backward()\n        optimizer.zero_grad(set_to_none=True)\n",
         ),
     ),
 )
@@ -1537,8 +1537,8 @@ misconception(
     "the optimiser steps before backward",
     edit=(
         (
-            "        scaler.scale(loss).backward()\n",
-            "        scaler.step(optimizer)\n        scaler.scale(loss).backward()\n",
+            "        scaler.scale(minimised).backward()\n",
+            "        scaler.step(optimizer)\n        scaler.scale(minimised).backward()\n",
         ),
         ("        scaler.step(optimizer)\n        scaler.update()", "        scaler.update()"),
     ),
@@ -2183,7 +2183,7 @@ misconception(
 misconception(
     "8.8",
     "the loss is not scaled before backward",
-    edit=("scaler.scale(loss).backward()", "loss.backward()"),
+    edit=("scaler.scale(minimised).backward()", "minimised.backward()"),
 )
 misconception(
     "8.8",
@@ -2194,8 +2194,8 @@ misconception(
     "8.8",
     "the scaled loss is what is added up and reported",
     edit=(
-        "        scaler.scale(loss).backward()\n",
-        "        loss = scaler.scale(loss)\n        loss.backward()\n",
+        "        scaler.scale(minimised).backward()\n",
+        "        loss = scaler.scale(minimised)\n        loss.backward()\n",
     ),
 )
 misconception(
