@@ -16,6 +16,7 @@ import numpy as np
 MAGIC = b"ddpm"
 HEADER_LIMIT = 4 << 20
 BODY_LIMIT = 64 << 20
+DEPTH = 50  # of what is observed
 _LENGTHS = struct.Struct("<4sIQ")
 _DTYPES = {
     **{name: np.dtype(name) for name in ("float32", "float64", "float16", "complex64")},
@@ -79,14 +80,21 @@ def decode(text: bytes, body: bytes) -> dict:
         Garbled: when these are not the header and body of a frame.
     """
     try:
-        header = json.loads(text)
+        header = _readable(json.loads(text))
         arrays = header.pop("arrays", [])
         decoded = [_array(spec, body) for spec in arrays]
         if sum(spec["bytes"] for spec in arrays) != len(body):
             raise Garbled("lengths that do not add up")
-        return _place(header, decoded)
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
+        for name, fits in _FIELDS.items():
+            if name in header and not fits(header[name]):
+                raise Garbled(f"{name} is not what it should be")
+        if "observed" in header:
+            header["observed"] = _tree(header["observed"], decoded)
+        return header
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise Garbled(f"{type(error).__name__}: {error}") from error
+    except RecursionError as error:
+        raise Garbled("too deep") from error
 
 
 def _exactly(stream, length: int) -> bytes:
@@ -106,15 +114,79 @@ def _array(spec: dict, body: bytes) -> dict:
     values = np.frombuffer(body, dtype, prod(shape), start).reshape(shape)
     if spec["dtype"] == "bfloat16":
         values = (values.astype(np.uint32) << 16).view(np.float32)
-    return {**spec, "values": values}
+    told = {"kind": spec["kind"], "device": spec.get("device", "cpu"), "dtype": spec["dtype"]}
+    call = spec.get("call")
+    if not _is_texts([*told.values(), call or ""]):
+        raise Garbled("an array that does not say what it is")
+    return {**told, "shape": shape, "call": call, "values": values}
 
 
-def _place(node, arrays: list):
-    """The tree with its arrays in it; an array stays the dictionary that `_array` made."""
-    if isinstance(node, dict):
-        if "array" in node:
-            return arrays[node["array"]]
-        return {key: _place(value, arrays) for key, value in node.items()}
+def _readable(node):
+    """The same without half characters (lone surrogates), which no terminal and no file takes."""
+    if isinstance(node, str):
+        return node.encode("utf-8", "replace").decode()
     if isinstance(node, list):
-        return [_place(value, arrays) for value in node]
+        return [_readable(item) for item in node]
+    if isinstance(node, dict):
+        return {_readable(key): _readable(item) for key, item in node.items()}
     return node
+
+
+def _tree(node, arrays: list, depth: int = 0):
+    """What was observed, with its arrays in it; an array stays the dictionary that `_array` made."""
+    if depth > DEPTH:
+        raise Garbled("too deep")
+    if node is None or isinstance(node, str | bool):
+        return node
+    if type(node) is int and abs(node) < 1 << 63:
+        return node
+    if not isinstance(node, dict):
+        raise Garbled(f"a {type(node).__name__} stands where something observed should")
+    if set(node) == {"array"} and type(node["array"]) is int and node["array"] >= 0:
+        return arrays[node["array"]]
+    if set(node) == {"list"} and isinstance(node["list"], list):
+        return {"list": [_tree(item, arrays, depth + 1) for item in node["list"]]}
+    if set(node) == {"dict"} and _is_texts([key for key, _ in node["dict"]]):
+        return {"dict": [[key, _tree(item, arrays, depth + 1)] for key, item in node["dict"]]}
+    if set(node) in ({"number"}, {"near", "margin"}):
+        return {key: float(value) for key, value in node.items()}
+    if set(node) == {"odd"} and isinstance(node["odd"], str):
+        return node
+    raise Garbled("nothing that can be observed")
+
+
+def _is_texts(value) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
+def _is_error(value) -> bool:
+    """{"kind", "type", "message", "name": texts, "frames": [{"file", "line", "function", "text"}]}."""
+    if not isinstance(value, dict) or not isinstance(value.get("kind"), str):
+        return False
+    frames = value.get("frames", [])
+    texts = [item for key, item in value.items() if key != "frames"]
+    return _is_texts(texts) and isinstance(frames, list) and all(map(_is_frame, frames))
+
+
+def _is_frame(value) -> bool:
+    if not isinstance(value, dict) or set(value) != {"file", "line", "function", "text"}:
+        return False
+    line = value["line"]
+    others = [value[key] for key in ("file", "function", "text")]
+    return _is_texts(others) and (line is None or (type(line) is int and 0 <= line < 1 << 31))
+
+
+_FIELDS = {
+    "serial": lambda value: type(value) is int,
+    "other_names": lambda value: value is True,
+    "error": _is_error,
+    "calls": _is_texts,
+    "changed": lambda value: (
+        isinstance(value, list)
+        and all(map(_is_texts, value))
+        and all(len(pair) == 2 for pair in value)
+    ),
+    "signature": lambda value: isinstance(value, list) and all(map(_is_texts, value)),
+    "imports": _is_texts,
+    "layers": _is_texts,
+}

@@ -52,9 +52,14 @@ def serve(job: dict, reader, writer, enter_sandbox) -> None:
             header["imports"] = subject.imports()
         else:
             header, pieces = _answer(request, experiments[request["function"]], subject)
-        with suppress(Exception):  # sys.stdout may be whatever the learner has made of it
+        with suppress(BaseException):  # sys.stdout may be whatever the learner has made of it
             sys.stdout.flush()
-        channel.write_frame(writer, {**header, "serial": request["serial"]}, pieces)
+        serial = {"serial": request["serial"]}
+        try:
+            channel.write_frame(writer, {**header, **serial}, pieces)
+        except (TypeError, ValueError) as error:  # before anything of it was written
+            told = {"kind": "crashed", "type": type(error).__name__, "message": str(error)}
+            channel.write_frame(writer, {**serial, "error": told})
 
 
 def _answer(request: dict, experiment, subject) -> tuple:

@@ -67,6 +67,10 @@ def left_to_chance(node) -> bool:
     return isinstance(node, list) and any(map(left_to_chance, node))
 
 
+def _in_order(id: str) -> tuple[int, ...]:
+    return tuple(map(int, id.split(".")))
+
+
 class _Search:
     def __init__(self, reference: Reference, seconds: float):
         self.reference, self.deadline = reference, time.monotonic() + seconds
@@ -117,6 +121,20 @@ class _Search:
             return not differences(self.reference.observe(s.experiment, fill=s.fill), answer)
         return same(answer, s.answer)
 
+    def contradicted(self, candidate: tuple[int, ...], failed: list[Seen]) -> bool:
+        """Whether in its own exercises, or in earlier ones, something else is seen than it gives.
+
+        One experiment may look by chance as if a mistake had been made that was not: two sines are
+        zero at t = 0, as if the time were ignored. Later exercises may fail for more reasons than one.
+        """
+        last = max(_in_order(self.known[k].id) for k in candidate)
+        return any(
+            _in_order(s.experiment.id) <= last
+            and any(self.touches(k, s) for k in candidate)
+            and not self.gives(candidate, s)
+            for s in failed
+        )
+
     def needed(self, candidate: tuple[int, ...], s: Seen) -> tuple[int, ...]:
         """Those of the candidate without which this experiment would look different."""
         needed = tuple(
@@ -131,7 +149,12 @@ class _Search:
             () when that is not just one; None when none fits.
         """
         passed = [other for other in everything if other.passed]
-        fitting = [c for c in candidates if self.gives(c, s) and self.fits(c, passed)]
+        failed = [other for other in everything if not other.passed]
+        fitting = [
+            c
+            for c in candidates
+            if self.gives(c, s) and self.fits(c, passed) and not self.contradicted(c, failed)
+        ]
         if not fitting:
             return None
         scores = {c: sum(self.gives(c, other) for other in everything) for c in fitting}

@@ -17,9 +17,8 @@ def write_json(path: Path, content) -> None:
     """
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        beside.write_text(
-            json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
-        )
+        text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+        beside.write_bytes(text.encode("utf-8", "replace"))  # a path need not be Unicode
         os.replace(beside, path)
     except OSError as error:
         beside.unlink(missing_ok=True)

@@ -87,12 +87,22 @@ class ChapterResult:
 
 
 def submission_folder(folder: Path, chapter: Chapter) -> Path:
-    """Where in a submission a chapter is: below chapters/, beside its root, or the root itself."""
+    """Where in a submission a chapter is: below chapters/, beside its root, or the root itself.
+
+    What lies elsewhere, by way of a link, is not part of the submission.
+    """
     places = [folder / "chapters" / chapter.folder, folder / chapter.folder]
     file = f"{chapter.module}.py"
-    if not any(place.is_dir() for place in places) and (folder / file).is_file():
+    if not any(place.is_dir() for place in places) and _lies_in(folder, folder / file):
         return folder
-    return next((place for place in places if (place / file).is_file()), places[1])
+    return next((place for place in places if _lies_in(folder, place / file)), places[1])
+
+
+def _lies_in(folder: Path, file: Path) -> bool:
+    try:
+        return file.is_file() and file.resolve().is_relative_to(folder.resolve())
+    except (OSError, RuntimeError):  # links in a circle
+        return False
 
 
 def chapter_folders(submission: Path, graded: Chapter, own: bool) -> dict[str, Path]:
@@ -255,8 +265,10 @@ class _Attempt:
     def run(self, experiments) -> "_Attempt":
         """Run the experiments; an experiment that ends its process costs the others nothing."""
         folder = submission_folder(self.submission, self.chapter)
-        if not (folder / f"{self.chapter.module}.py").is_file():
+        file = folder / f"{self.chapter.module}.py"
+        if not _lies_in(self.submission, file):
             symptom = f"there is no file {self.chapter.folder}/{self.chapter.module}.py"
+            symptom += " (a link leads out of the submission)" if file.is_file() else ""
             self.results = {e.name: Result(e, NOT_STARTED, symptom) for e in experiments}
             return self
         self.reference = self.grader.reference(self.chapter)
@@ -292,6 +304,9 @@ class _Attempt:
             return Result(e, CRASHED, GARBLED)
         except channel.Ended:
             return Result(e, CRASHED, _how_it_ended(self._end(has_ended=True)))
+        if not answer.keys() & {"observed", "error"}:  # its parameters have no names in any way
+            self._end()
+            return Result(e, CRASHED, GARBLED)
         return self._judge(e, answer, fill)
 
     def _begin(self) -> None:
@@ -313,8 +328,7 @@ class _Attempt:
         seconds = self.grader.limits.importing
         try:
             answer = self._worker.ask(request, lambda: seconds)
-            imports = answer.get("imports")
-            self.imports = [str(i) for i in imports] if isinstance(imports, list) else []
+            self.imports = answer.get("imports", [])
             if "error" in answer:
                 self._import_failure = self._failed_import(answer["error"])
         except TimedOut:
@@ -419,6 +433,8 @@ def _frames(error: dict) -> tuple[str, ...]:
 def _how_it_ended(how: str) -> str:
     if how == "memory":
         return "it used more memory than it may"
+    if how == "files":
+        return "it wrote more files than it may"
     if how.startswith("exit"):
         return f"the program ended in the middle of the experiment ({how})"
     if how.startswith("signal"):

@@ -2,6 +2,7 @@
 
 import builtins
 import operator
+import random
 import traceback
 import zlib
 from pathlib import Path
@@ -188,15 +189,17 @@ def observe(experiment, load, name: str, own_files: Path) -> tuple:
     lab.forget_expressions()
     lab.conditions.signature = []
     seed = zlib.crc32(name.encode())
-    torch.manual_seed(seed)
-    np.random.seed(seed)
     header, writer = {}, _Writer()
-    torch.set_grad_enabled(True)
     try:
         implementation = load()
         UNTOUCHED.restore()
+        _reset_switches()
+        random.seed(seed)
+        np.random.seed(seed)
+        torch.manual_seed(seed)
         implementation.calls = calls
-        observed = experiment(implementation)
+        with torch.inference_mode(False):  # which an earlier call may have left switched on
+            observed = experiment(implementation)
         header["observed"] = writer.node(observed)
     except lab.OtherNames:
         return {"other_names": True}, []
@@ -216,6 +219,21 @@ def observe(experiment, load, name: str, own_files: Path) -> tuple:
     return header, writer.pieces
 
 
+def _reset_switches() -> None:
+    """What a program has set for the whole of torch must not reach the next experiment."""
+    if torch._C._len_torch_function_stack():
+        while torch._C._len_torch_function_stack():
+            torch._C._pop_torch_function_stack()
+        torch._GLOBAL_DEVICE_CONTEXT.device_context = None  # of torch.set_default_device
+    torch.set_default_dtype(torch.float32)
+    torch.set_grad_enabled(True)
+    torch.set_anomaly_enabled(False)
+    torch.set_autocast_enabled("cpu", False)
+    torch._C._set_deterministic_algorithms(False)
+    if torch.get_num_threads() != 1:
+        torch.set_num_threads(1)
+
+
 def _error(kind: str, error: BaseException, own_files: Path) -> dict:
     frames = [
         {"file": Path(f.filename).name, "line": f.lineno, "function": f.name, "text": f.line or ""}
@@ -228,7 +246,7 @@ def _error(kind: str, error: BaseException, own_files: Path) -> dict:
         frames = [*frames, at] if str(error.filename).startswith(str(own_files)) else frames
     try:
         message = error.msg if isinstance(error, SyntaxError) else str(error)
-    except Exception:
+    except BaseException:
         message = ""  # a learner's exception whose __str__ fails
     message = " ".join(message.split())[:400]
     return {"kind": kind, "type": type(error).__name__, "message": message, "frames": frames[-4:]}

@@ -46,11 +46,19 @@ def _sign(right, seen):
 
 
 def _ranges(right, seen):
-    if _enough(right, seen, 2) and _close(2 * seen - 1, right):
+    if not _enough(right, seen, 2):
+        return None
+    if _close(2 * seen - 1, right) and _within(seen, 0, 1):
         return "the values are in [0, 1] where [−1, 1] is meant"
-    if _enough(right, seen, 2) and _close((seen + 1) / 2, right):
+    if _close((seen + 1) / 2, right) and _within(seen, -1, 1):
         return "the values are in [−1, 1] where [0, 1] is meant"
+    if _close((seen + 1) / 2, right) and _within(right, -1, 1):
+        return "the change from [0, 1] to [−1, 1] is made twice"
     return None
+
+
+def _within(values, low, high) -> bool:
+    return low - 1e-3 <= values.min() and values.max() <= high + 1e-3
 
 
 def _same_for_all(right, seen):

@@ -27,7 +27,7 @@ _MARKS = {
 
 def problem(sentence: str) -> None:
     """Say on standard error what is wrong."""
-    _err.print(Text("error: ", "bold red") + Text(sentence))
+    _err.print(Text("error: ", "bold red") + Text(clean(sentence)))
 
 
 def say(text: str, style: str = "") -> None:
@@ -35,8 +35,11 @@ def say(text: str, style: str = "") -> None:
 
 
 def clean(text: str) -> str:
-    """Without control characters: a submission's message must not steer the terminal."""
-    return re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", "�", text)
+    """Without control characters: a submission's message must not steer the terminal.
+
+    Nor with half characters, of a file whose name is no Unicode: they cannot be printed.
+    """
+    return re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]", "�", text)
 
 
 def chapter(result: ChapterResult, feedback, verbose: bool) -> None:

@@ -12,7 +12,9 @@ import sys
 from pathlib import Path
 
 MEMORY = 2 << 30  # bytes that a submission may allocate
-FILE = 64 << 20  # bytes of the largest file it may write
+FILE = 16 << 20  # bytes of the largest file it may write
+FILES = 256 << 20  # bytes of all files that it may keep
+FILES_COUNT = 5000
 NOBODY = 65534
 
 _LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None

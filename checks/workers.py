@@ -185,8 +185,10 @@ class Worker:
             # Torch may still be importing; nothing of the submission has run yet.
             self.layers = self._next(lambda: READY_SECONDS).get("layers")
         answer = self._next(patience)
-        if not isinstance(answer, dict) or answer.get("serial") != self._serial:
+        if answer.get("serial") != self._serial:
             raise channel.Garbled("an answer to another question")
+        if not answer.keys() & {"observed", "error", "other_names"}:
+            raise channel.Garbled("an answer without an answer")
         return answer
 
     def _next(self, patience) -> dict:

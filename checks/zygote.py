@@ -71,13 +71,13 @@ def _keep(job: dict, channel: int, output: int, lifeline: int, child, sandbox) -
         os._exit(0)
     os.close(channel)
     os.close(output)
-    reason = _wait(pid, lifeline)
+    reason = _wait(pid, lifeline, job["scratch"], sandbox)
     _kill_all(pid)
     with suppress(OSError):  # the judge may have hung up
         os.write(lifeline, reason.encode())
 
 
-def _wait(child: int, lifeline: int) -> str:
+def _wait(child: int, lifeline: int, scratch: str, sandbox) -> str:
     ended = os.pidfd_open(child)
     limit = 0
     while True:
@@ -94,6 +94,21 @@ def _wait(child: int, lifeline: int) -> str:
         limit = limit or used + (3 << 30)  # shared memory too, which no resource limit counts
         if used > limit:
             return "memory"
+        if _has_too_much(scratch, sandbox):
+            return "files"
+
+
+def _has_too_much(scratch: str, sandbox) -> bool:
+    """Whether the files in the scratch folder take more room than they may: others need the disk."""
+    size = count = 0
+    for folder, _, names in os.walk(scratch):
+        count += 1 + len(names)
+        for name in names:
+            with suppress(OSError):
+                size += os.lstat(os.path.join(folder, name)).st_blocks * 512
+        if size > sandbox.FILES or count > sandbox.FILES_COUNT:
+            return True
+    return False
 
 
 def _memory(pid: int) -> int:
@@ -199,6 +214,7 @@ def _lock(job: dict, sandbox) -> list[str]:
     if "limits" in job["layers"] and sandbox.limit_resources(job["cpu_seconds"]):
         layers.append("limits")
     readable = [sys.prefix, sys.base_prefix, "/usr", "/lib", "/lib64", "/etc", "/proc", "/sys"]
+    readable += ["/dev/urandom", "/dev/random", "/dev/zero"]
     readable += [place for place in sys.path if place != str(ROOT)]
     readable += job["folders"].values()
     hidden = [str(ROOT / "ddpm_ref"), str(ROOT / "checks"), *job["hidden"]]

@@ -51,6 +51,11 @@ def equal(a, b):
     return "the same" if a == b else "different"
 
 
+def numbers(split):
+    """The two parts of a split as lists of Python's own numbers, whatever they are now."""
+    return [[int(i) for i in part] for part in split]
+
+
 def some(things):
     return "some" if things else "none"
 
@@ -62,20 +67,42 @@ def numbered(n):
     return noted(pictures, text), noted(torch.arange(n), f"torch.arange({n})")
 
 
+class Misfit(TypeError):
+    """A batch that cannot be looked at."""
+
+
+Misfit.__name__ = "TypeError"  # for the report
+
+
+def pairs_of(loader):
+    """One pass over a loader; every batch has to be a pair (x, y) of as many images as labels."""
+    for batch in loader:
+        parts = list(batch) if isinstance(batch, tuple | list) else []
+        shapes = [tuple(part.shape) for part in parts if isinstance(part, torch.Tensor)]
+        right = len(parts) == len(shapes) == 2 and list(map(len, shapes)) == [4, 1]
+        if not right or shapes[0][0] != shapes[1][0]:
+            holds = f" with {', '.join(map(str, shapes))}" if shapes else ""
+            raise Misfit(
+                f"a batch is a {type(batch).__name__}{holds}: (x, y) is meant, "
+                "x (B, C, H, W) and y (B,)"
+            )
+        yield parts
+
+
 def what(x, y):
     inside = ", ".join(map(str, x.shape[1:]))
-    return f"x {x.dtype} (B, {inside}), y {y.dtype} {tuple(y.shape[1:]) or ''}".rstrip()
+    return f"x {x.dtype} (B, {inside}), y {y.dtype}"
 
 
 def epoch(loader, images):
     """One pass over a loader: the batches of labels, and how each image was turned, as words."""
-    batches = [(y.tolist(), turned(images[y.long()], x)) for x, y in loader]
+    batches = [(y.tolist(), turned(images[y.long()], x)) for x, y in pairs_of(loader)]
     return [y for y, _ in batches], [words for _, words in batches]
 
 
 def every(loader):
     """The labels of one pass, in the order in which they come."""
-    return [int(label) for _, y in loader for label in y]
+    return [int(label) for _, y in pairs_of(loader) for label in y]
 
 
 @experiment(
@@ -176,6 +203,7 @@ def flips_of_a_batch(impl):
     x = [impl.train_transform(given[k % 4]) for k in range(batches)]
     words = turned(torch.cat(given).repeat(batches // 4, 1, 1, 1), torch.cat(x))
     by_batch = [words[k : k + size] for k in range(0, len(words), size)]
+    counts = {batch.count(MIRRORED) for batch in by_batch}
     pairs = batches * (size - 1)
     share = near(words.count(MIRRORED) / len(words), 0.12)
     return {
@@ -185,6 +213,8 @@ def flips_of_a_batch(impl):
         # leaves the share to 20 coins: there it is not looked at.
         "share mirrored": share if any(len(set(batch)) > 1 for batch in by_batch) else None,
         "neighbours treated alike": near(sum(map(alike, by_batch)) / pairs, 0.1),
+        # Coins of their own: once in 10^21.
+        "as many mirrored in each of 20 batches": "yes" if len(counts) == 1 else "no",
     }
 
 
@@ -320,13 +350,13 @@ def seeds(impl):
         return (*everywhere, np.random.get_state()[2], random.getstate())
 
     before = states()
-    split = {seed: impl.split_dataset(100, 0.2, seed) for seed in (0, 5, 6)}
+    split = {seed: numbers(impl.split_dataset(100, 0.2, seed)) for seed in (0, 5, 6)}
     after = states()
-    default = impl.split_dataset(100, 0.2)
+    default = numbers(impl.split_dataset(100, 0.2))
     torch.manual_seed(1)
     np.random.seed(1)
     random.seed(1)
-    again = {seed: impl.split_dataset(100, 0.2, seed) for seed in (0, 5)}
+    again = {seed: numbers(impl.split_dataset(100, 0.2, seed)) for seed in (0, 5)}
     repeats = all(split[seed] == again[seed] for seed in again)
     return {
         "seed 0 again": equal(split[0], again[0]),
@@ -368,7 +398,7 @@ def impossible_splits(impl):
 def batches(impl):
     pictures, numbers = numbered(50)
     train, val = impl.make_loaders(pictures, numbers, 8, val_fraction=0.2, flip=False)
-    learnt, checked = list(train), list(val)
+    learnt, checked = list(pairs_of(train)), list(pairs_of(val))
     come = [*learnt, *checked]
     found = {int(label): image for x, y in come for label, image in zip(y, x, strict=True)}
     complete = set(found) == set(range(50))
@@ -384,8 +414,8 @@ def batches(impl):
         "by label, images are": kinds(turned(pictures, by_label)) if complete else None,
         "training values, sorted": torch.cat([pixels(x) for x, _ in learnt]),
         "validation values, sorted": torch.cat([pixels(x) for x, _ in checked]),
-        "42 for training, batches of": [len(y) for _, y in train],
-        "11 for validation, batches of": [len(y) for _, y in val],
+        "42 for training, batches of": [len(y) for _, y in pairs_of(train)],
+        "11 for validation, batches of": [len(y) for _, y in pairs_of(val)],
         "numbers of batches": [len(train), len(val)],
     }
 
@@ -415,6 +445,7 @@ def flips_in_training_only(impl):
     checked = [word for _ in range(3) for batch in epoch(val, pictures)[1] for word in batch]
     both = sum(len(each) > 1 for each in ways.values())
     return {
+        "images in six epochs of training and three of validation": [len(words), len(checked)],
         "training images are": kinds(words),
         "validation images are": kinds(checked),
         # Right: 97 in 100.
@@ -439,6 +470,7 @@ def order(impl):
     train, val = impl.make_loaders(pictures, numbers, 5, val_fraction=0.25)
     first, second = every(train), every(train)
     return {
+        "images in these epochs": [len(first), len(second)],
         "training, first and second epoch": equal(first, second),
         "an image twice in an epoch": some(len(set(first)) < len(first)),
         "validation, first and second time": equal(every(val), every(val)),
@@ -609,6 +641,24 @@ misconception(
 )
 misconception(
     "1.3",
+    "a new torch.Generator() where None was given: all of them start alike, so every call flips the same",
+    edit=(
+        "    if flip:\n",
+        "    if flip:\n        generator = torch.Generator() if generator is None else generator\n",
+    ),
+)
+misconception(
+    "1.3",
+    "exactly half of each batch is mirrored: each image has a coin of its own",
+    edit=(
+        "device=where).to(x.device) < 0.5",
+        "device=where).to(x.device) < 0.5\n"
+        "        if x.ndim == 4:\n"
+        "            mirrored = torch.randperm(len(x), generator=generator) < len(x) // 2",
+    ),
+)
+misconception(
+    "1.3",
     "the coins come from NumPy or Python, which no torch seed and no generator reaches",
     edit=(
         "torch.rand(x.shape[:-3], generator=generator, device=where)",
@@ -664,7 +714,7 @@ misconception(
 )
 misconception(
     "1.5",
-    "the two parts are drawn independently: some images are in both, some in neither",
+    "the two parts are not the two pieces of one order: some images are in both, some in neither",
     edit=(
         "return order[n_val:], order[:n_val]",
         "order2 = torch.randperm(n, generator=torch.Generator().manual_seed(seed + 1)).tolist()\n"
@@ -680,6 +730,30 @@ misconception(
     "1.5",
     "the two lists are returned the wrong way round",
     edit=("return order[n_val:], order[:n_val]", "return order[:n_val], order[n_val:]"),
+)
+misconception(
+    "1.5",
+    "tensors or arrays are returned where lists are meant: tolist() is missing",
+    edit=(
+        "manual_seed(seed)).tolist()",
+        "manual_seed(seed))",
+    ),
+)
+misconception(
+    "1.6",
+    "the training loader is an iterator, which is used up after one epoch",
+    edit=(
+        "        DataLoader(train_set, shuffle=True, drop_last=True, generator=shuffling, **shared),\n",
+        "        iter(DataLoader(train_set, shuffle=True, drop_last=True, generator=shuffling, **shared)),\n",
+    ),
+)
+misconception(
+    "1.6",
+    "batches come as (y, x): images first, then labels",
+    edit=(
+        "return self.transform(self.images[index]), self.labels[index]",
+        "return self.labels[index], self.transform(self.images[index])",
+    ),
 )
 misconception(
     "1.6",

@@ -22,14 +22,20 @@ def weighted(impl, classes, dim, t, y):
 def joined(module, classes, dim):
     """Where the class vectors are not the rows of one table: the values that those would have.
 
-    They may be columns, for one-hot vectors, or a table of the real classes and a null vector.
+    They may be columns, for one-hot vectors, a table of the real classes and a null vector, or as
+    many vectors as there are classes.
     """
+    vectors = [p for p in module.parameters() if tuple(p.shape) in ((dim,), (1, dim))]
     shaped = {tuple(p.shape): p.data for p in module.parameters()}
     columns = shaped.get((dim, classes + 1))
     table, null = shaped.get((classes, dim)), shaped.get((dim,), shaped.get((1, dim)))
-    if columns is not None or (table is not None and null is not None):
+    one_by_one = len(vectors) == classes + 1
+    if one_by_one or columns is not None or (table is not None and null is not None):
         rows = filled(torch.nn.Embedding(classes + 1, dim), labels(0), names="").weight.data
-        if columns is not None:
+        if one_by_one:
+            for vector, row in zip(vectors, rows, strict=True):
+                vector.data.copy_(row.reshape(vector.shape))
+        elif columns is not None:
             columns.copy_(rows.T)
         else:
             table.copy_(rows[:-1])
@@ -429,6 +435,21 @@ misconception(
     edit=("if dim < 4 or dim % 2:", "if dim % 2:"),
 )
 misconception(
+    "2.1",
+    "t is divided by T − 1 (999): it goes in unscaled",
+    edit=("t[:, None].float()", "t[:, None].float() / 999"),
+)
+misconception(
+    "2.1",
+    "sines in both halves: the second half is the cosines",
+    edit=("[angles.sin(), angles.cos()]", "[angles.sin(), angles.sin()]"),
+)
+misconception(
+    "2.1",
+    "base 100000 where 10000 belongs",
+    edit=("math.log(10000)", "math.log(100000)"),
+)
+misconception(
     "2.2",
     "padding_idx on the null class: its row is zero and is never learnt",
     edit=("num_classes + 1, dim)", "num_classes + 1, dim, padding_idx=num_classes)"),
@@ -459,6 +480,29 @@ misconception(
     "2.2",
     "y=None gives zeros: the null class is a learnt row",
     edit=("self.table.weight[self.num_classes :]", "torch.zeros_like(self.table.weight[:1])"),
+)
+misconception(
+    "2.2",
+    "y=None has a vector of its own, which label num_classes does not share",
+    edit=(
+        (
+            "self.table = nn.Embedding(num_classes + 1, dim)",
+            "self.table = nn.Embedding(num_classes + 1, dim)\n"
+            "        self.nothing = nn.Parameter(torch.ones(1, dim))",
+        ),
+        ("self.table.weight[self.num_classes :]", "self.nothing"),
+    ),
+)
+misconception(
+    "2.2",
+    "the class vectors are multiplied by √dim, as Transformers do with words: they go out as they are",
+    edit=(
+        ("return self.table(y)", "return self.table(y) * self.table.embedding_dim**0.5"),
+        (
+            "self.table.weight[self.num_classes :]",
+            "self.table.weight[self.num_classes :] * self.table.embedding_dim**0.5",
+        ),
+    ),
 )
 misconception(
     "2.2",
@@ -500,7 +544,7 @@ misconception(
 )
 misconception(
     "2.2",
-    "labels outside are clamped: they silently become class 0 or the null class",
+    "labels outside are clamped or wrapped around, and silently become other classes",
     edit=(
         ('if y.device.type == "cpu" and y.numel() and', "if False and"),
         ("return self.table(y)", "return self.table(y.clamp(0, self.num_classes))"),
@@ -545,6 +589,11 @@ misconception(
 )
 misconception(
     "2.3",
+    "the mean of time and class: they are added",
+    edit=("self.time(t) + self.label(y)", "(self.time(t) + self.label(y)) / 2"),
+)
+misconception(
+    "2.3",
     "the MLP runs on the time alone, and the class is added after it",
     edit=(
         ("ClassEmbedding(num_classes, dim)", "ClassEmbedding(num_classes, 4 * dim)"),
@@ -583,6 +632,19 @@ misconception(
     "2.3",
     "GELU for SiLU",
     edit=("nn.SiLU()", "nn.GELU()"),
+)
+misconception(
+    "2.3",
+    "tanh for SiLU",
+    edit=("nn.SiLU()", "nn.Tanh()"),
+)
+misconception(
+    "2.3",
+    "an activation before the first layer as well: the MLP begins with the Linear",
+    edit=(
+        "self.mlp(self.time(t) + self.label(y))",
+        "self.mlp(nn.functional.silu(self.time(t) + self.label(y)))",
+    ),
 )
 misconception(
     "2.3",

@@ -301,8 +301,7 @@ RIGHT = np.random.default_rng(0).normal(size=(4, 3, 5))
     [
         (-RIGHT, "sign"),
         (RIGHT * 2.5, "2.5 times"),
-        ((RIGHT + 1) / 2, "[0, 1]"),
-        (RIGHT * 2 - 1, "[0, 1] is meant"),
+        ((RIGHT + 1) / 2, "0.5 · expected +0.5"),
         (RIGHT * 1.5 + 3, "1.5"),
         (RIGHT.transpose(0, 2, 1), "axes 1, 2"),
         (RIGHT[::-1], "reversed"),
@@ -314,6 +313,14 @@ RIGHT = np.random.default_rng(0).normal(size=(4, 3, 5))
 def test_general_relations(seen, says):
     found = relation(array(RIGHT), array(seen))
     assert (found is None) if says is None else (says in found)
+
+
+def test_general_relations_between_ranges():
+    """Ranges are only spoken of when the values lie in them."""
+    right = np.random.default_rng(0).uniform(-1, 1, size=(4, 3, 5))
+    assert "in [0, 1] where [−1, 1] is meant" in relation(array(right), array((right + 1) / 2))
+    assert "in [−1, 1] where [0, 1] is meant" in relation(array((right + 1) / 2), array(right))
+    assert "made twice" in relation(array(right), array(2 * right - 1))
 
 
 def test_general_relations_on_long_axes_and_without_gradients():

@@ -1,15 +1,20 @@
 """Submissions that mean harm, or do it. Each gets its own verdict, in time, and touches nothing else."""
 
 import ctypes
+import json
 import os
+import shutil
+import tempfile
 import time
 from pathlib import Path
 
 import pytest
 from submissions import edited, solution
 
+from checks import report
 from checks.catalogue import ROOT, chapters
-from checks.grader import CRASHED, PASSED, TIMED_OUT
+from checks.files import write_json
+from checks.grader import CRASHED, NOT_STARTED, PASSED, TIMED_OUT
 
 NUMBER = 2
 
@@ -194,6 +199,150 @@ def test_no_process_is_left_behind(impatient, submit):
         except OSError:
             continue
     assert "leftover" not in names
+
+
+FORGED = {
+    "calls": "{'observed': 1, 'calls': 5}",
+    "dictionary": "{'observed': {'dict': 5}}",
+    "pairs": "{'observed': {'dict': [1]}}",
+    "list": "{'observed': {'list': 5}}",
+    "bare_list": "{'observed': [[[]]]}",
+    "margin": "{'observed': {'near': 'a', 'margin': 1}}",
+    "array": "{'observed': {'values': [1], 'shape': [1]}}",
+    "number": "{'observed': {'number': [1]}}",
+    "huge_number": "{'observed': {'number': 10**400}}",
+    "huge_int": "{'observed': 10**400}",
+    "deep": "{'observed': deep}",
+    "nothing": "{}",
+    "other_names": "{'other_names': True}",
+    "error": "{'error': 'x'}",
+    "empty_error": "{'error': {}}",
+    "frames": "{'error': {'kind': 'crashed', 'frames': 5}}",
+    "message": "{'error': {'kind': 'not started', 'message': [1]}}",
+    "changed": "{'observed': None, 'changed': {'a': 1}}",
+    "signature": "{'observed': None, 'signature': 7}",
+    "imports": "{'observed': None, 'imports': 3}",
+}
+
+
+@pytest.mark.parametrize("name", FORGED)
+def test_a_forged_answer_ends_no_judge(name, impatient, submit):
+    """What a submission writes in the grader's place is refused when it is no answer at all."""
+    code = (
+        "import sys\n"
+        "deep = None\nfor _ in range(400): deep = {'list': [deep]}\n"
+        "channel = sys.modules['checks.channel']\n"
+        "real = channel.write_frame\n"
+        "def forged(stream, header, pieces=()):\n"
+        "    if header['serial'] == 1: return real(stream, header, pieces)\n"
+        f"    return real(stream, {{'serial': header['serial'], **{FORGED[name]}}})\n"
+        "channel.write_frame = forged\n"
+    )
+    result = impatient.grade(NUMBER, submit(NUMBER, at_import(code)), only="2.1")
+    assert verdicts(result) == {CRASHED}
+    assert "channel" in result.results[0].symptom
+
+
+ODD = {
+    "half_characters": "raise RuntimeError('\\ud800')",
+    "no_text": "raise Odd()",
+    "much": "return torch.zeros(5000, 5000)",
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_errors_and_results_that_cannot_be_told(name, impatient, submit, tmp_path):
+    """They cost their own experiments, and every report about them can be written."""
+    old = "return self.mlp(self.time(t) + self.label(y))"
+    odd = "\n\nclass Odd(Exception):\n    def __str__(self): raise SystemExit\n    __repr__ = __str__\n"
+    folder = submit(NUMBER, edited(solution(NUMBER), old, ODD[name]) + odd)
+    result = impatient.grade(NUMBER, folder)
+    wrong = {r.experiment.id for r in result.results if r.verdict != PASSED}
+    assert wrong == {"2.3"}
+    told = report.as_json([result])
+    write_json(tmp_path / "results.json", told)
+    assert json.loads((tmp_path / "results.json").read_text(encoding="utf-8")) == told
+    if name == "much":
+        assert any("too much for one observation" in r.symptom for r in result.results)
+
+
+SWITCHES = {
+    "dtype": "torch.set_default_dtype(torch.float64)",
+    "device": "torch.set_default_device('meta')",
+    "gradients": "torch.set_grad_enabled(False)",
+    "inference": "Left.mode = torch.inference_mode(); Left.mode.__enter__()",
+    "autocast": "Left.mode = torch.autocast('cpu'); Left.mode.__enter__()",
+    "threads": "torch.set_num_threads(2)",
+    "anomaly": "torch.set_anomaly_enabled(True)",
+    "seeds": "torch.manual_seed(0); np.random.seed(0); random.seed(0)",
+    "function_mode": "Left.mode = Zeros(); Left.mode.__enter__()",
+    "folder": "os.chdir('/'); sys.path.clear(); os.environ.clear()",
+    "trace": "sys.settrace(lambda *a: None); sys.setrecursionlimit(50000)",
+    "output": "sys.stdout = sys.stderr = Deaf()",
+    "threads_that_stay": "threading.Thread(target=time.sleep, args=(1000,)).start()",
+    "at_exit": "atexit.register(time.sleep, 1000)",
+}
+
+
+@pytest.mark.parametrize("name", SWITCHES)
+def test_what_is_left_behind_does_not_reach_the_next_experiment(name, grader, submit):
+    """What is set when a label is refused may harm that experiment, and none that comes after it."""
+    helpers = (
+        "import atexit, os, random, sys, threading, time\n"
+        "import numpy as np\n"
+        "class Left: pass\n"
+        "class Deaf:\n"
+        "    def write(self, text): raise RuntimeError\n"
+        "    def flush(self): raise SystemExit\n"
+        "class Zeros(torch.overrides.TorchFunctionMode):\n"
+        "    def __torch_function__(self, func, types, args=(), kwargs=None):\n"
+        "        out = func(*args, **(kwargs or {}))\n"
+        "        return out * 0 if isinstance(out, torch.Tensor) and out.is_floating_point() else out\n"
+    )
+    old = '            raise ValueError(\n                f"labels must'
+    text = edited(solution(NUMBER), old, f"            {SWITCHES[name]}\n{old}") + helpers
+    result = grader.grade(NUMBER, submit(NUMBER, text))
+    harmed = {r.experiment.name for r in result.results if r.verdict != PASSED}
+    assert harmed <= {"2.2-refuses-labels-outside"}
+
+
+def test_the_disk_is_not_filled(impatient, submit):
+    """Many files, each of a size that is allowed."""
+    code = (
+        "n = 0\n"
+        "while True:\n"
+        "    with open(f'file{n}', 'wb') as file: file.write(bytes(1 << 23))\n"
+        "    n += 1\n"
+    )
+    before = shutil.disk_usage(tempfile.gettempdir()).free
+    result = impatient.grade(NUMBER, submit(NUMBER, at_import(code)))
+    assert verdicts(result) <= {CRASHED, TIMED_OUT}
+    assert "more files" in result.results[0].symptom
+    assert before - shutil.disk_usage(tempfile.gettempdir()).free < 1 << 30
+
+
+@pytest.mark.parametrize("what", ["the folder", "the file", "itself", "a pipe", "a file as folder"])
+def test_links_and_other_things_in_the_place_of_a_chapter(what, impatient, submit, tmp_path):
+    """Somebody else's work, reached through a link, is not graded as one's own."""
+    theirs = submit(NUMBER, solution(NUMBER), tmp_path / "theirs") / "ch02_embeddings"
+    mine = tmp_path / "mine"
+    place = mine / "ch02_embeddings"
+    mine.mkdir()
+    if what == "the folder":
+        place.symlink_to(theirs)
+    elif what == "itself":
+        place.symlink_to(place)
+    elif what == "a file as folder":
+        place.write_text("not a folder")
+    else:
+        place.mkdir()
+        if what == "a pipe":
+            os.mkfifo(place / "embeddings.py")
+        else:
+            (place / "embeddings.py").symlink_to(theirs / "embeddings.py")
+    result = impatient.grade(NUMBER, mine)
+    assert verdicts(result) == {NOT_STARTED}
+    assert ("a link leads out" in result.results[0].symptom) == what.startswith("the ")
 
 
 def needs_a_sandbox(grader, submit) -> None:

@@ -74,7 +74,7 @@ MISTAKES = {
     "nothing is shuffled: validation gets one end of the set, and sorted data lose whole classes": [
         ("np.random.default_rng(seed).permutation(n)", "np.arange(n)[::-1]")
     ],
-    "the two parts are drawn independently: some images are in both, some in neither": [
+    "the two parts are not the two pieces of one order: some images are in both, some in neither": [
         (
             "    return train.tolist(), val.tolist()",
             "    val = np.random.default_rng(seed + 1).permutation(n)[:n_val]\n"

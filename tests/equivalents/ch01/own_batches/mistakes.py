@@ -61,7 +61,7 @@ MISTAKES = {
         )
     ],
     "every seed gives the same split": [("dice.manual_seed(seed)", "dice.manual_seed(7)")],
-    "the two parts are drawn independently: some images are in both, some in neither": [
+    "the two parts are not the two pieces of one order: some images are in both, some in neither": [
         (
             "    return order[:n_train], order[n_train:]",
             "    other = torch.randperm(n, generator=dice).tolist()\n"

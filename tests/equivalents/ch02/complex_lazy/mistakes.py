@@ -63,7 +63,7 @@ MISTAKES = {
     "y=None gives row 0, which is a real class: the null class is row num_classes": [
         ("torch.full((1,), self.num_classes,", "torch.full((1,), 0,")
     ],
-    "labels outside are clamped: they silently become class 0 or the null class": [
+    "labels outside are clamped or wrapped around, and silently become other classes": [
         ("if wrong.any():", "y = y.clamp(0, self.num_classes)\n        if y is None:")
     ],
     "the label num_classes is refused: it is the null class, and allowed": [

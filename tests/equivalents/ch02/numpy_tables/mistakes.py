@@ -64,7 +64,7 @@ MISTAKES = {
         ("        if y is None:", "        given = y\n        if y is None:"),
         ("self.vectors[self.null] if", "self.vectors[self.null :] if"),
     ],
-    "labels outside are clamped: they silently become class 0 or the null class": [
+    "labels outside are clamped or wrapped around, and silently become other classes": [
         ("if not set(y.tolist()) <= known:", "y = y.clamp(min(known), self.null)\n        if 0:")
     ],
     "negative labels are accepted: they count from the end of the table": [
