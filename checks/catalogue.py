@@ -43,6 +43,7 @@ class Misconception:
     edits: tuple[tuple[str, str], ...]
     change: str | None
     equal: str | None
+    draws: str | None
 
 
 @dataclass(frozen=True)
