@@ -43,6 +43,7 @@ def misconception(
     edit: tuple | None = None,
     change=None,
     equal: str | None = None,
+    draws: str | None = None,
 ) -> None:
     """Declare a known mistake: what to tell a learner, and how the reference has to be spoilt to make it.
 

@@ -43,6 +43,7 @@ class Misconception:
     edits: tuple[tuple[str, str], ...]
     change: str | None
     equal: str | None
+    draws: str | None
 
 
 @dataclass(frozen=True)
@@ -127,14 +128,14 @@ def find(number: int) -> Chapter:
 
 
 @cache
-def compiled(chapter: Chapter, role: str) -> bytes:
-    """The experiments of a chapter as code, for a child.
+def compiled(file: Path, role: str) -> bytes:
+    """A file of experiments as code, for a child.
 
     The judge compiles while torch is still being imported. The learner's child gets the file without
     its misconceptions, which quote the reference's source.
     """
     with _PARSING:
-        tree = ast.parse(chapter.file.read_text(encoding="utf-8"), str(chapter.file))
+        tree = ast.parse(file.read_text(encoding="utf-8"), str(file))
         if role == "learner":
             mistakes = [node for node in tree.body if _is_misconception(node)]
             keywords = [keyword for node in mistakes for keyword in node.value.keywords]
@@ -144,7 +145,7 @@ def compiled(chapter: Chapter, role: str) -> bytes:
                 for node in tree.body
                 if node not in mistakes and getattr(node, "name", None) not in changes
             ]
-        return marshal.dumps(compile(tree, str(chapter.file), "exec"))
+        return marshal.dumps(compile(tree, str(file), "exec"))
 
 
 @cache

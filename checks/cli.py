@@ -195,6 +195,39 @@ def show(
 
 
 @app.command()
+def capstone(
+    submission: Submission = CHAPTERS,
+    quick: Annotated[
+        bool,
+        typer.Option("--quick", help="Twenty seconds: whether it runs, not how well it draws."),
+    ] = False,
+    out: Annotated[Path, typer.Option(help="Folder for the report and the pictures.")] = Path(
+        "capstone"
+    ),
+    json: Json = None,
+):
+    """Train all nine of your chapters on shapes, let them draw, and judge it beside the reference."""
+    from checks import capstone as end
+
+    check_submission(submission)
+    _check_json(json)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Problem(f"--out cannot be {out} ({error.strerror}): name a folder.") from error
+    plan = end.QUICK if quick else end.FULL
+    report.say(
+        f"{plan.epochs * plan.images * 9 // 10:,} images for your chapters and for the reference …"
+    )
+    with Grader(pool=_take_pool()) as grader, report.out.status("") as status:
+        outcome = end.run(submission.resolve(), plan, out, grader, status.update)
+    report.capstone(outcome)
+    if json:
+        write_json(json, report.capstone_json(outcome))
+    raise typer.Exit(0 if outcome.passed else 1)
+
+
+@app.command()
 def matrix(
     only: Annotated[
         int | None, typer.Option("--chapter", help="Only this one.", show_default=False)

@@ -303,7 +303,7 @@ class _Attempt:
             self._end()
             return Result(e, CRASHED, GARBLED)
         except channel.Ended:
-            return Result(e, CRASHED, _how_it_ended(self._end(has_ended=True)))
+            return Result(e, CRASHED, how_it_ended(self._end(has_ended=True)))
         if not answer.keys() & {"observed", "error"}:  # its parameters have no names in any way
             self._end()
             return Result(e, CRASHED, GARBLED)
@@ -339,7 +339,7 @@ class _Attempt:
         except channel.Ended:
             if self._worker.layers is None:  # not even our own code has run
                 raise cannot_run(self.grader.pool.why_not_ready()) from None
-            how = _how_it_ended(self._end(has_ended=True))
+            how = how_it_ended(self._end(has_ended=True))
             self._import_failure = Result(None, CRASHED, f"{how} (while it was imported)")
         finally:
             if self._worker is not None:
@@ -347,8 +347,8 @@ class _Attempt:
 
     def _failed_import(self, error: dict) -> Result:
         verdict = NOT_STARTED if error["kind"] == "not started" else CRASHED
-        symptom = f"it cannot be imported: {_error_text(error)}"
-        return Result(None, verdict, symptom, self._prelude(), _frames(error))
+        symptom = f"it cannot be imported: {error_text(error)}"
+        return Result(None, verdict, symptom, self._prelude(), frames(error))
 
     def _patience(self, e: Experiment) -> float:
         """The limit, or longer where the reference too is slow (or not yet done) on this machine."""
@@ -378,7 +378,7 @@ class _Attempt:
             return Result(e, PASSED, note=_not_run(expected))
         self.found[e.name] = found[0]
         if error:
-            return Result(e, CRASHED, _error_text(error), call, _frames(error))
+            return Result(e, CRASHED, error_text(error), call, frames(error))
         call = self._paste(found[0].call) if found[0].call else call
         return Result(e, FAILED, _symptom(found[0]), call)
 
@@ -417,12 +417,12 @@ def _symptom(difference: Difference) -> str:
     return text
 
 
-def _error_text(error: dict) -> str:
+def error_text(error: dict) -> str:
     message = error.get("message") or ""
     return f"{error.get('type', 'an error')}: {message}" if message else str(error.get("type"))
 
 
-def _frames(error: dict) -> tuple[str, ...]:
+def frames(error: dict) -> tuple[str, ...]:
     lines = []
     for frame in error.get("frames", []):
         inside = f", in {frame['function']}" if frame.get("function") else ""
@@ -430,7 +430,7 @@ def _frames(error: dict) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def _how_it_ended(how: str) -> str:
+def how_it_ended(how: str) -> str:
     if how == "memory":
         return "it used more memory than it may"
     if how == "files":

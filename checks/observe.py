@@ -6,6 +6,7 @@ import random
 import traceback
 import zlib
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import torch
@@ -81,6 +82,10 @@ class Implementation:
     def chapter(self, number: int) -> "Implementation":
         """Another chapter that this one builds on, from the same side: chapter(5).NoiseSchedule."""
         return self._beside(self._other_chapter(number))
+
+    def module_of(self, number: int) -> ModuleType:
+        """A chapter itself, from the same side: calls are not recorded, so that they cost nothing."""
+        return self._other_chapter(number)
 
     def _beside(self, module) -> "Implementation":
         other = Implementation(self._load, module, self._other_chapter)

@@ -136,6 +136,53 @@ def board(results: list[ChapterResult]) -> None:
     out.print(Padding(table, (1, 0)))
 
 
+def capstone(outcome) -> None:
+    """How the learner's nine chapters did beside the reference (`checks.capstone.Outcome`)."""
+    table = Table(box=None, padding=(0, 2), header_style="dim")
+    for name in ("", "show what was asked for", "last validation loss", "steps", "seconds"):
+        table.add_column(name)
+    for side, title in (("yours", "your chapters"), ("reference", "the reference")):
+        found = outcome.scores.get(side)
+        if found is None:
+            table.add_row(title, "did not come to its end")
+            continue
+        loss = found["val_loss"][-1] if found["val_loss"] else float("nan")
+        numbers = (f"{found['class_accuracy']:.1%}", f"{loss:.4f}", f"{found['steps']}")
+        table.add_row(title, *numbers, f"{found['train_seconds']:.0f}")
+    out.print(Padding(table, (1, 0)))
+    if outcome.trouble:
+        say(f"Your side stopped: {outcome.trouble}", "red")
+        for frame in outcome.where:
+            _indented(frame, "dim")
+    if outcome.passed:
+        say("Your own code, all of it, trains and draws as the reference does.", "bold green")
+    elif outcome.blamed:
+        numbers = ", ".join(map(str, outcome.blamed))
+        plural = len(outcome.blamed) > 1
+        say(
+            f"By {'themselves' if plural else 'itself'}, {'these fail' if plural else 'this fails'}: "
+            f"chapter {numbers}.",
+            "bold",
+        )
+        say(f"Next: python -m checks chapter {outcome.blamed[0]}", "bold")
+    else:
+        say(
+            "Every chapter passes by itself, and yet they differ: that is worth a report to us.",
+            "bold",
+        )
+    say(f"Look at {outcome.folder / 'report.html'}")
+
+
+def capstone_json(outcome) -> dict:
+    """What `capstone --json` writes."""
+    return {
+        "passed": outcome.passed,
+        "trouble": outcome.trouble,
+        "blamed": list(outcome.blamed),
+        **outcome.scores,
+    }
+
+
 def next_step(results: list[ChapterResult]) -> None:
     """The one thing to do now."""
     command = "python -m checks"

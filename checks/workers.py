@@ -78,12 +78,19 @@ class Pool:
                 start_new_session=True,
             )
 
-    def start(self, job: dict) -> "Worker":
-        """A child for this job (see `checks.child.serve`)."""
-        job = {**job, "layers": self.layers, "cpu_seconds": 600}
+    def start(self, job: dict, experiments: Path | None = None, given=()) -> "Worker":
+        """A child for this job (see `checks.child.serve`).
+
+        Args:
+            experiments: the file of what it may be asked to run; that of its chapter when None.
+            given: files that it finds in its working directory.
+        """
+        job = {"cpu_seconds": 600, **job, "layers": self.layers}
         job["scratch"] = tempfile.mkdtemp(prefix="checks-")
-        code = compiled(chapters()[job["chapter"]], job["role"])
+        code = compiled(experiments or chapters()[job["chapter"]].file, job["role"])
         Path(job["scratch"], COMPILED).write_bytes(code)
+        for file in given:
+            shutil.copy(file, job["scratch"])
         self.prepare()
         if self.fork:
             try:

@@ -187,8 +187,8 @@ def _run(job: dict, reader, writer, child, sandbox, layers: list) -> None:
     """Become the child of this job: load the experiments, lock the doors, answer requests."""
 
     def enter_sandbox():
+        os.chdir(job["scratch"])
         if job["role"] == "learner":
-            os.chdir(job["scratch"])
             _forget_environment(job["scratch"])
             layers.extend(_lock(job, sandbox))
         return layers

@@ -65,22 +65,27 @@ def write_report(run: Run, painter: Painter, path: Path) -> None:
         parts += [
             "<h2>Progress</h2>",
             "<p>The same noise, drawn after each of these epochs, without guidance.</p>",
-            _image(encode(picture), "One row an epoch, one column a class"),
+            embedded(encode(picture), "One row an epoch, one column a class"),
         ]
     if metrics:
         parts += [
             "<h2>Loss</h2>",
             "<p>A poor signal on its own: small timesteps rule the mean, large ones the shapes.</p>",
-            _image(curves(metrics), "Training and validation loss over images seen", "curves"),
+            embedded(curves(metrics), "Training and validation loss over images seen", "curves"),
         ]
     recipe = escape(json.dumps(about["config"], indent=2))
     parts += ["<h2>Recipe</h2>", f"<pre>{recipe}</pre>"]
-    page = (
+    write_atomically(path, page(f"{run.folder.name} – a DDPM run", parts).encode())
+
+
+def page(title: str, parts: list[str]) -> str:
+    """A whole HTML document of these parts."""
+    head = (
         f'<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n'
         f'<meta name="viewport" content="width=device-width">\n'
-        f"<title>{escape(run.folder.name)} – a DDPM run</title>\n<style>{STYLE}</style>\n"
+        f"<title>{escape(title)}</title>\n<style>{STYLE}</style>\n"
     )
-    write_atomically(path, (page + "\n".join(parts) + "\n</html>\n").encode())
+    return head + "\n".join(parts) + "\n</html>\n"
 
 
 def _samples(run: Run, painter: Painter) -> list[str]:
@@ -90,7 +95,7 @@ def _samples(run: Run, painter: Painter) -> list[str]:
     scale, steps = how.guidance_scale, steps_of(how, painter.config)
     return [
         f"<p>One column a class; {escape(how.sampler)}, {steps} steps, guidance scale {scale:g}.</p>",
-        f'<div class="wide">{_image(content, "Samples, one column a class")}</div>',
+        f'<div class="wide">{embedded(content, "Samples, one column a class")}</div>',
     ]
 
 
@@ -197,13 +202,14 @@ def _mean(found, name: str) -> float:
 def _picture(run: Run, name: str, alt: str, kind: str = "") -> list[str]:
     file = run.folder / name
     return (
-        [f'<div class="wide">{_image(file.read_bytes(), alt, kind)}</div>']
+        [f'<div class="wide">{embedded(file.read_bytes(), alt, kind)}</div>']
         if file.is_file()
         else []
     )
 
 
-def _image(content: bytes, alt: str, kind: str = "") -> str:
+def embedded(content: bytes, alt: str, kind: str = "") -> str:
+    """A PNG as an element that carries its own bytes."""
     width = Image.open(io.BytesIO(content)).width
     data = base64.b64encode(content).decode()
     css = f' class="{kind}"' if kind else ""
