@@ -210,14 +210,14 @@ def quiz(
     Exit code 0 when all of it was right.
     """
     from checks import quiz as asking
-    from checks.questions import keys, load
+    from checks.questions import keys
 
-    questions = asking.chosen(load(number), question or [])
+    questions = asking.chosen(number, question or [])
     if listed:
         for each in questions:
             report.say(f"{each.id:32} {each.kind:8} {each.points} point{'s' * (each.points > 1)}")
         return
-    session = asking.Quiz(keys())
+    session = asking.Quiz(keys(), sys.stdin)
     session.title(number, questions)
     outcomes = session.ask(questions)
     session.summary(outcomes, f"python -m checks quiz {number}")

@@ -10,10 +10,12 @@ import unicodedata
 _SIGNS = {
     **dict(alpha="α", beta="β", gamma="γ", delta="δ", epsilon="ε", varepsilon="ε", theta="θ"),
     **dict(lambda_="λ", mu="μ", pi="π", sigma="σ", tau="τ", phi="φ", eta="η", Delta="Δ"),
-    **dict(cdot="·", times="×", pm="±", le="≤", ge="≥", ne="≠", approx="≈", sim="~", ll="≪", gg="≫"),
+    **dict(
+        cdot="·", times="×", pm="±", le="≤", ge="≥", ne="≠", approx="≈", sim="~", ll="≪", gg="≫"
+    ),
     **dict(infty="∞", nabla="∇", sum="Σ", prod="Π", to="→", ldots="…", cdots="⋯", in_="∈"),
     **dict(propto="∝", odot="⊙", mid="|", lVert="‖", rVert="‖", log="log", exp="exp", cos="cos"),
-    **dict(sin="sin", min="min", max="max", quad="  ", left="", right="", circ="∘", prime="′"),
+    **dict(sin="sin", min="min", max="max", quad="  ", left="", right="", circ="∘"),
 }
 _SIGNS |= {",": " ", ";": " ", "!": "", " ": " ", "|": "‖", "%": "%", "{": "{", "}": "}"}
 _SIGNS |= {"lambda": _SIGNS.pop("lambda_"), "in": _SIGNS.pop("in_")}
@@ -75,7 +77,7 @@ def _piece(tokens: list[str], tex: str) -> str:
         raised = _argument(tokens, tex)
         if token == "^" and raised.translate(_SUPERSCRIPT) != raised and len(raised) <= 2:
             return raised.translate(_SUPERSCRIPT)
-        return raised if raised == "′" else token + _grouped(raised)
+        return token + _grouped(raised)
     if not token.startswith("\\"):
         return "−" if token == "-" else token
     name = token[1:]

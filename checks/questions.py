@@ -258,6 +258,8 @@ class _Fields:
         value = self.take(name, str, "text (put it in quotes)", default).strip()
         if not value and default is None:
             raise self.wrong(f"{name!r} is empty")
+        if re.search(r"```\w+ |\S ```", value):
+            raise self.wrong(f"the code in {name!r} lost its line breaks: write |- in place of >-")
         try:
             plain(value)
         except Unreadable as error:

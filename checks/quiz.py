@@ -2,8 +2,8 @@
 
 import math
 import re
-import sys
 from dataclasses import dataclass
+from typing import TextIO
 
 from rich.console import Console
 from rich.text import Text
@@ -11,7 +11,8 @@ from rich.text import Text
 from checks.catalogue import chapters
 from checks.files import Problem
 from checks.notation import plain
-from checks.questions import LETTERS, Choice, Numeric, Open, Question, shown
+from checks.questions import LETTERS, Choice, Numeric, Open, Question, load, shown
+from checks.report import clean
 
 MARGIN = 3
 WIDTH = 92  # prose wider than this is hard to read
@@ -38,11 +39,13 @@ class Quiz:
 
     Args:
         keys: of the numeric questions, by id.
-        screen: where to write.
         answers: where to read, a line an answer; None for nowhere (a closed standard input).
+        screen: where to write; the terminal when None.
     """
 
-    def __init__(self, keys: dict[str, float], screen: Console | None = None, answers=sys.stdin):
+    def __init__(
+        self, keys: dict[str, float], answers: TextIO | None, screen: Console | None = None
+    ):
         self.keys, self.answers = keys, answers
         self.screen = screen or Console(highlight=False)
         self.screen.width = min(self.screen.width, WIDTH)
@@ -75,8 +78,8 @@ class Quiz:
         self.screen.print()
         self._say(score, "bold yellow" if missed else "bold green", margin=0)
         if missed:
-            again = " ".join(f"--question {name}" for name in missed)
-            self.screen.print(Text(f"Again: {command} {again}", "dim"), soft_wrap=True)
+            only = [f" --question {name}" for name in missed] if right else []
+            self.screen.print(Text(f"Again: {command}{''.join(only)}", "dim"), soft_wrap=True)
 
     def _points(self, question: Question) -> int:
         if isinstance(question, Choice):
@@ -112,7 +115,9 @@ class Quiz:
 
     def _numeric(self, question: Numeric) -> int:
         key = self.keys[question.id]
-        prompt = f"Your answer (a number{', in ' + plain(question.unit) if question.unit else ''}): "
+        prompt = (
+            f"Your answer (a number{', in ' + plain(question.unit) if question.unit else ''}): "
+        )
         answer = self._until(
             prompt,
             lambda line: _number(line, plain(question.unit)),
@@ -156,10 +161,13 @@ class Quiz:
             line = self.answers.readline() if self.answers else ""
         except (OSError, ValueError):  # closed, or no text
             line = ""
+        except KeyboardInterrupt:
+            self.screen.print()
+            raise
         if not line:
             raise _NoMoreAnswers
         if not self._typed:
-            self.screen.print()
+            self.screen.print(Text(clean(line.rstrip())))
         return line
 
     @property
@@ -171,7 +179,9 @@ class Quiz:
         mark = Text("✔ ", "bold green") if right else Text("✘ ", "bold red")
         self._say(rest, "bold green" if right else "bold red", mark)
 
-    def _say(self, text: str, style: str = "", label: str | Text = "", margin: int = MARGIN) -> None:
+    def _say(
+        self, text: str, style: str = "", label: str | Text = "", margin: int = MARGIN
+    ) -> None:
         """A paragraph with its label in the margin."""
         label = Text(label) if isinstance(label, str) else label
         body = _styled(plain(text), style)
@@ -186,7 +196,9 @@ class Quiz:
 def _styled(text: str, style: str) -> Text:
     """Markdown's emphasis and code as styles, its marks taken away; code in blocks as it stands."""
     made = Text(style=style)
-    for piece in re.split(r"(```\w*\n.*?```|`[^`]+`|\*\*.+?\*\*|\*[^*\s][^*]*\*)", text, flags=re.S):
+    for piece in re.split(
+        r"(```\w*\n.*?```|`[^`]+`|\*\*.+?\*\*|\*[^*\s][^*]*\*)", text, flags=re.S
+    ):
         if piece.startswith("```"):
             block = re.sub(r"^```\w*\n|\s*```$", "", piece)
             made.append("\n".join(f"    {line}" for line in block.splitlines()), "cyan")
@@ -226,14 +238,17 @@ def _yes(line: str) -> bool | None:
     return {"y": True, "yes": True, "n": False, "no": False}.get(line.strip().lower())
 
 
-def chosen(questions: tuple[Question, ...], names: list[str]) -> list[Question]:
-    """The questions of these names, in the order of the chapter; all of them when none is named.
+def chosen(number: int, names: list[str]) -> list[Question]:
+    """The questions of a chapter with these names, in its order; all of them when none is named.
 
     Raises:
         Problem: when there is no such question.
     """
-    known = [question.id for question in questions]
+    questions = load(number)
     for name in names:
-        if name not in known:
-            raise Problem(f"There is no question {name!r} here: there are {', '.join(known)}.")
+        if name not in [question.id for question in questions]:
+            raise Problem(
+                f"There is no question {name!r} in chapter {number}: "
+                f"python -m checks quiz {number} --list shows those that there are."
+            )
     return [question for question in questions if not names or question.id in names]
