@@ -217,7 +217,7 @@ def quiz(
         for each in questions:
             report.say(f"{each.id:32} {each.kind:8} {each.points} point{'s' * (each.points > 1)}")
         return
-    session = asking.Quiz(keys(), sys.stdin)
+    session = asking.Quiz(keys(number=number), sys.stdin)
     session.title(number, questions)
     outcomes = session.ask(questions)
     session.summary(outcomes, f"python -m checks quiz {number}")

@@ -175,8 +175,8 @@ def load(number: int, folder: Path = FOLDER) -> tuple[Question, ...]:
     return questions
 
 
-def keys(folder: Path = FOLDER) -> dict[str, float]:
-    """The numbers that `docs.tools.keys` has computed, by question.
+def keys(folder: Path = FOLDER, number: int | None = None) -> dict[str, float]:
+    """The numbers that `docs.tools.keys` has computed, by question: of one chapter, or of all.
 
     Raises:
         Problem: when they are missing, damaged, or not those of the questions as they are now.
@@ -188,7 +188,7 @@ def keys(folder: Path = FOLDER) -> dict[str, float]:
     except (OSError, ValueError) as error:
         raise Problem(f"{file.name} is missing or damaged; {remedy}.") from error
     found = {}
-    for question in numeric(folder):
+    for question in numeric(folder, number):
         entry = content.get(question.id) if isinstance(content, dict) else None
         if not isinstance(entry, dict) or entry.get("stamp") != question.stamp:
             raise Problem(f"The key of {question.id} is not up to date; {remedy}.")
@@ -204,9 +204,10 @@ def usable(key: float) -> bool:
     return math.isfinite(key) and key != 0
 
 
-def numeric(folder: Path = FOLDER) -> list[Numeric]:
-    """The numeric questions of all chapters."""
-    everything = [question for number in numbers(folder) for question in load(number, folder)]
+def numeric(folder: Path = FOLDER, number: int | None = None) -> list[Numeric]:
+    """The numeric questions of one chapter, or of all."""
+    asked = numbers(folder) if number is None else [number]
+    everything = [question for each in asked for question in load(each, folder)]
     return [question for question in everything if isinstance(question, Numeric)]
 
 
@@ -217,7 +218,8 @@ def shown(value: float) -> str:
     return f"{value:.4g}"
 
 
-class _StrictLoader(yaml.SafeLoader):
+# libyaml, where it is there, reads ten times as fast.
+class _StrictLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
     """YAML's loader takes the last of two equal names in silence; this one does not."""
 
     def construct_mapping(self, node, deep=False):
