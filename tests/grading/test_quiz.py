@@ -388,6 +388,7 @@ def test_a_wrong_question_is_one_sentence(arguments, says):
     assert says in done.stderr and len(done.stderr.splitlines()) == 1
 
 
+@pytest.mark.skipif(os.name == "nt", reason="file descriptors are closed another way there")
 def test_without_any_standard_input():
     def close():
         os.close(0)
@@ -410,13 +411,11 @@ def test_it_needs_no_torch():
     assert done.returncode == 0, done.stderr
 
 
-pty = pytest.importorskip("pty", reason="there are no pseudo-terminals here")
-
-
 class Terminal:
     """The quiz on a terminal of its own."""
 
     def __init__(self, *arguments):
+        pty = pytest.importorskip("pty", reason="there are no pseudo-terminals here")
         self.pid, self.file = pty.fork()
         if self.pid == 0:
             environment = {**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm"}
@@ -476,6 +475,7 @@ def test_control_c_and_control_d(key, code, says):
     assert quiz.end() == code
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Ctrl-C is sent another way there")
 def test_sigint_while_answers_are_piped():
     process = subprocess.Popen(
         [sys.executable, "-m", "checks", "quiz", "5"],
