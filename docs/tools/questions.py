@@ -1,0 +1,216 @@
+"""Assessment questions: read from `docs/questions/NAME.yaml`, rendered as a form that needs no JavaScript.
+
+With JavaScript (`docs/javascripts/questions.js`) a form answers at once; without it every answer with its
+reasons is a click on "Answer and reasons" away. Nothing is told by colour alone.
+"""
+
+import html
+import json
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import markdown
+import yaml
+
+FOLDER = Path(__file__).resolve().parent.parent / "questions"
+
+
+@dataclass(frozen=True)
+class Option:
+    text: str
+    right: bool
+    why: str
+
+
+@dataclass(frozen=True)
+class Choice:
+    id: str
+    question: str
+    options: tuple[Option, ...]
+    report: bool = False
+
+
+@dataclass(frozen=True)
+class Numeric:
+    """`key` is a Python expression; its value stands in keys.json, computed by `ddpm_ref`."""
+
+    id: str
+    question: str
+    key: str
+    why: str
+    uses: str = ""
+    tolerance: float = 0.01  # relative
+    unit: str = ""
+    report: bool = False
+
+
+@dataclass(frozen=True)
+class Criterion:
+    points: int
+    text: str
+
+
+@dataclass(frozen=True)
+class Open:
+    id: str
+    question: str
+    model_answer: str
+    rubric: tuple[Criterion, ...]
+    report: bool = False
+
+
+Question = Choice | Numeric | Open
+
+
+def load(name: str) -> list[Question]:
+    """The questions of a file, such as "ch05"; none when there is no such file yet.
+
+    Raises:
+        ValueError: when the file does not follow the schema; says which question.
+    """
+    path = FOLDER / f"{name}.yaml"
+    if not path.exists():
+        return []
+    entries = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return [_question(entry, path.name) for entry in entries]
+
+
+@cache
+def keys() -> dict[str, float]:
+    """The numeric answers by id of the question; `make figures` writes them."""
+    path = FOLDER / "keys.json"
+    return json.loads(path.read_text(encoding="utf-8"))["keys"] if path.exists() else {}
+
+
+def _question(entry: dict, file: str) -> Question:
+    fields = dict(entry)
+    try:
+        kind = fields.pop("kind")
+        if kind == "choice":
+            options = tuple(Option(**option) for option in fields.pop("options"))
+            if not any(o.right for o in options) or all(o.right for o in options):
+                raise ValueError("some options have to be right, and some wrong")
+            return Choice(**fields, options=options)
+        if kind == "numeric":
+            return Numeric(**fields)
+        if kind == "open":
+            rubric = tuple(Criterion(c["points"], c["for"]) for c in fields.pop("rubric"))
+            return Open(**fields, rubric=rubric)
+        raise ValueError(f"no such kind: {kind}")
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{file}, question {entry.get('id')!r}: {error}") from error
+
+
+class Text:
+    """Markdown with maths to HTML, as on the pages."""
+
+    def __init__(self):
+        settings = {"pymdownx.arithmatex": {"generic": True}}
+        self._markdown = markdown.Markdown(
+            extensions=["pymdownx.arithmatex", "sane_lists", "tables"], extension_configs=settings
+        )
+
+    def block(self, text: str) -> str:
+        return self._markdown.reset().convert(text.strip())
+
+    def inline(self, text: str) -> str:
+        """One paragraph, without the tags around it.
+
+        Raises:
+            ValueError: when it is more than a paragraph.
+        """
+        made = self.block(text)
+        if made.count("<p>") != 1 or not (made.startswith("<p>") and made.endswith("</p>")):
+            raise ValueError(f"one paragraph is wanted here: {text.strip()[:60]!r}")
+        return made[len("<p>") : -len("</p>")]
+
+
+def render(name: str) -> str:
+    """All questions of a file as HTML."""
+    found = load(name)
+    if not found:
+        return "<p>The questions of this chapter are still being written.</p>"
+    text = Text()
+    forms = [_form(question, number, text) for number, question in enumerate(found, start=1)]
+    return (
+        '<section class="questions" aria-label="Questions">\n'
+        '<p class="questions-tools"><button type="button" class="md-button" data-open-answers hidden>'
+        "Open all answers</button></p>\n" + "\n".join(forms) + "\n</section>"
+    )
+
+
+def _form(question: Question, number: int, text: Text) -> str:
+    kind = type(question).__name__.lower()
+    id = html.escape(f"q-{question.id}", quote=True)
+    first, _, rest = question.question.strip().partition("\n\n")
+    legend = f'<span class="question-number">{number}</span> {text.inline(first)}'
+    more = text.block(rest) if rest.strip() else ""
+    inside, answer = {"choice": _choice, "numeric": _numeric, "open": _open}[kind](
+        question, id, text
+    )
+    return (
+        f'<form class="question" id="{id}" data-kind="{kind}" autocomplete="off">\n'
+        f"<fieldset><legend>{legend}</legend>\n{more}{inside}"
+        '<p class="question-check"><button type="submit" class="md-button" hidden>Check</button></p>\n'
+        '<p class="question-status" role="status"></p>\n</fieldset>\n'
+        f'<details class="answer"><summary>Answer and reasons</summary>\n{answer}</details>\n</form>'
+    )
+
+
+def _choice(question: Choice, id: str, text: Text) -> tuple[str, str]:
+    several = sum(option.right for option in question.options) > 1
+    kind = "checkbox" if several else "radio"
+    lines, reasons = [], []
+    for k, option in enumerate(question.options):
+        mark = " data-right" if option.right else ""
+        lines.append(
+            f'<label class="option"><input type="{kind}" name="{id}" value="{k}"{mark}> '
+            f"<span>{text.inline(option.text)}</span></label>\n"
+        )
+        reasons.append(
+            f'<li class="{"right" if option.right else "wrong"}">'
+            f"<strong>{'Right' if option.right else 'Wrong'}:</strong> {text.inline(option.text)} "
+            f'<span class="why">{text.inline(option.why)}</span></li>\n'
+        )
+    note = '<p class="question-note">More than one may be right.</p>\n' if several else ""
+    return note + "".join(lines), f"<ul>\n{''.join(reasons)}</ul>\n"
+
+
+def _numeric(question: Numeric, id: str, text: Text) -> tuple[str, str]:
+    if question.id not in keys():
+        raise ValueError(f"question {question.id!r} has no key in keys.json: run `make figures`")
+    value = keys()[question.id]
+    unit = f' <span class="unit">{text.inline(question.unit)}</span>' if question.unit else ""
+    field = (
+        f'<label class="number">Your answer: <input type="text" inputmode="decimal" name="{id}" size="12" '
+        f'data-key="{value!r}" data-tolerance="{question.tolerance}"></label>{unit}\n'
+        f'<p class="question-note">A number such as 0.25, 1e-4 or 1/3; '
+        f"{question.tolerance:.0%} off still counts.</p>\n"
+    )
+    how = html.escape(question.key)
+    answer = (
+        f'<p><strong>{value:.4g}</strong>{unit}, computed by the reference: <code class="key">{how}</code></p>\n'
+        f'<div class="why">{text.block(question.why)}</div>\n'
+    )
+    return field, answer
+
+
+def _open(question: Open, id: str, text: Text) -> tuple[str, str]:
+    total = sum(criterion.points for criterion in question.rubric)
+    field = (
+        f'<label class="essay">Your answer, in a few sentences: <textarea name="{id}" rows="5">'
+        "</textarea></label>\n"
+    )
+    criteria = "".join(
+        f'<label class="option"><input type="checkbox" data-points="{c.points}"> '
+        f"<span>{c.points} {'point' if c.points == 1 else 'points'}: {text.inline(c.text)}</span></label>\n"
+        for c in question.rubric
+    )
+    answer = (
+        f'<div class="model-answer">{text.block(question.model_answer)}</div>\n'
+        f'<fieldset class="rubric" data-total="{total}"><legend>Rubric: {total} points. '
+        f'What of this is in your answer?</legend>\n{criteria}<p role="status" class="question-status">'
+        "</p></fieldset>\n"
+    )
+    return field, answer
