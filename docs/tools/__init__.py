@@ -1,1 +1,1 @@
-"""What builds the site: Markdown fences, numbers from benchmarks, figures, and the checks around the build."""
+"""What builds the site: Markdown fences, numbers from benchmarks, figures, checks around the build."""

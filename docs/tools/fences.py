@@ -1,6 +1,6 @@
 """What the pages' own fences become. Each is a formatter of `pymdownx.superfences`, named in mkdocs.yml.
 
-```questions   a chapter's number, or the name of a file in docs/questions
+```questions   a chapter's number; 0 is the self-test
 ```mistakes    a chapter's number
 ```exercises   a chapter's number
 ```source      FILE NAME [brief]: a function or class of the project; `brief` leaves the docstring out.
@@ -11,10 +11,10 @@
 
 from functools import wraps
 
-from checks.catalogue import chapters
 from pymdownx.inlinehilite import InlineHiliteException
 from pymdownx.superfences import SuperFencesException
 
+from checks.catalogue import chapters
 from docs.tools import measured, sources
 from docs.tools import mistakes as known
 from docs.tools import questions as quiz
@@ -39,8 +39,7 @@ def _loud(formatter):
 
 @_loud
 def questions(source: str) -> str:
-    name = source.strip()
-    return quiz.render(f"ch{int(name):02d}" if name.isdecimal() else name)
+    return quiz.render(int(source))
 
 
 @_loud

@@ -1,10 +1,11 @@
 """The static figures: `python -m docs.tools.figures [--check] [NAME…]`, or `make figures`.
 
-A figure is a function that returns the content of one file in docs/figures. Its stamp, in stamps.json, is a
-hash of the function and of the files that it says it depends on; `--check` (and a test) compares the stamps, so
-that a figure cannot outlive the code that drew it.
+A figure is a function that returns the content of one file in docs/figures. Its stamp, in stamps.json,
+is a hash of the function and of the files that it says it depends on; `--check` (and a test) compares the
+stamps, so that a figure cannot outlive the code that drew it.
 """
 
+import ast
 import hashlib
 import inspect
 import json
@@ -27,7 +28,9 @@ class Figure:
     draw: Callable[[], bytes | str]
 
     def stamp(self) -> str:
-        digest = hashlib.sha256(inspect.getsource(self.draw).encode())
+        # What the function says, not how it is laid out.
+        tree = ast.parse(inspect.getsource(self.draw))
+        digest = hashlib.sha256(ast.dump(tree).encode())
         for source in self.sources:
             digest.update((ROOT / source).read_bytes())
         return digest.hexdigest()[:16]
@@ -56,6 +59,7 @@ def figure(name: str, *sources: str):
 def denoising() -> bytes:
     """Five classes on their way from noise to picture, drawn by the shipped model."""
     import torch
+
     from ddpm_ref.pictures import encode, grid
     from ddpm_ref.runs import load_painter
     from ddpm_ref.sampling import ddim_sample_loop
@@ -77,7 +81,7 @@ def denoising() -> bytes:
     return encode(grid(torch.stack(columns, dim=1).flatten(0, 1), len(columns), zoom=5), "png")
 
 
-# What each chapter builds on: one arrow an entry. Any of them can be begun first, since the grader lends the rest.
+# What each chapter builds on, an arrow each. Any can be begun first: the grader lends the rest.
 BUILDS_ON = {1: (), 2: (), 3: (2,), 4: (2, 3), 5: (), 6: (5,), 7: (5,), 8: (1, 4, 6), 9: (7,)}
 
 
@@ -128,7 +132,8 @@ def chapters() -> str:
         )
     size = (4 * width + 3 * gap_x + 4, 4 * height + 3 * gap_y + 4)
     return (
-        f'<svg class="diagram" xmlns="http://www.w3.org/2000/svg" role="img" viewBox="0 0 {size[0]} {size[1]}" '
+        '<svg class="diagram" xmlns="http://www.w3.org/2000/svg" role="img" '
+        f'viewBox="0 0 {size[0]} {size[1]}" '
         f'width="{size[0]}" height="{size[1]}" aria-labelledby="chapters-title">'
         '<title id="chapters-title">What each chapter builds on; the table below says the same</title>'
         + "".join(parts)

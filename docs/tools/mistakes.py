@@ -5,7 +5,6 @@ import json
 from pathlib import Path
 
 from checks.catalogue import Chapter, Misconception, chapters
-
 from docs.tools.markup import code, markdown_code
 
 GALLERY = Path(__file__).resolve().parent.parent / "gallery"
@@ -22,15 +21,14 @@ def render(number: int, root: str) -> str:
         return "<p>The known mistakes of this chapter are still being collected.</p>"
     counted = [m for m in chapter.misconceptions if m.equal is None]
     parts = [
-        f"<p>The grader knows {len(counted)} mistakes of this chapter by name. Each is made in the reference by "
-        "the tests of the course, which demand that a check catches it and that it is named as itself.</p>"
+        f"<p>The grader knows {len(counted)} mistakes of this chapter by name. The tests of the course make "
+        "each of them in the reference, and demand that a check catches it and names it as itself.</p>"
     ]
     pictures = symptom_pictures(number)
     for id in dict.fromkeys(m.id for m in counted):
         items = "".join(_item(m, pictures, root) for m in counted if m.id == id)
-        parts.append(
-            f'<h3 id="mistakes-{id.replace(".", "-")}">Exercise {id}</h3>\n<ul class="mistake-list">{items}</ul>'
-        )
+        parts.append(f'<h3 id="mistakes-{id.replace(".", "-")}">Exercise {id}</h3>')
+        parts.append(f'<ul class="mistake-list">{items}</ul>')
     harmless = [m for m in chapter.misconceptions if m.equal is not None]
     if harmless:
         items = "".join(

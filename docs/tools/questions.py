@@ -1,105 +1,14 @@
-"""Assessment questions: read from `docs/questions/NAME.yaml`, rendered as a form that needs no JavaScript.
+"""Assessment questions as HTML forms that need no JavaScript.
 
 With JavaScript (`docs/javascripts/questions.js`) a form answers at once; without it every answer with its
 reasons is a click on "Answer and reasons" away. Nothing is told by colour alone.
 """
 
 import html
-import json
-from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 
 import markdown
-import yaml
 
-FOLDER = Path(__file__).resolve().parent.parent / "questions"
-
-
-@dataclass(frozen=True)
-class Option:
-    text: str
-    right: bool
-    why: str
-
-
-@dataclass(frozen=True)
-class Choice:
-    id: str
-    question: str
-    options: tuple[Option, ...]
-    report: bool = False
-
-
-@dataclass(frozen=True)
-class Numeric:
-    """`key` is a Python expression; its value stands in keys.json, computed by `ddpm_ref`."""
-
-    id: str
-    question: str
-    key: str
-    why: str
-    uses: str = ""
-    tolerance: float = 0.01  # relative
-    unit: str = ""
-    report: bool = False
-
-
-@dataclass(frozen=True)
-class Criterion:
-    points: int
-    text: str
-
-
-@dataclass(frozen=True)
-class Open:
-    id: str
-    question: str
-    model_answer: str
-    rubric: tuple[Criterion, ...]
-    report: bool = False
-
-
-Question = Choice | Numeric | Open
-
-
-def load(name: str) -> list[Question]:
-    """The questions of a file, such as "ch05"; none when there is no such file yet.
-
-    Raises:
-        ValueError: when the file does not follow the schema; says which question.
-    """
-    path = FOLDER / f"{name}.yaml"
-    if not path.exists():
-        return []
-    entries = yaml.safe_load(path.read_text(encoding="utf-8"))
-    return [_question(entry, path.name) for entry in entries]
-
-
-@cache
-def keys() -> dict[str, float]:
-    """The numeric answers by id of the question; `make figures` writes them."""
-    path = FOLDER / "keys.json"
-    return json.loads(path.read_text(encoding="utf-8"))["keys"] if path.exists() else {}
-
-
-def _question(entry: dict, file: str) -> Question:
-    fields = dict(entry)
-    try:
-        kind = fields.pop("kind")
-        if kind == "choice":
-            options = tuple(Option(**option) for option in fields.pop("options"))
-            if not any(o.right for o in options) or all(o.right for o in options):
-                raise ValueError("some options have to be right, and some wrong")
-            return Choice(**fields, options=options)
-        if kind == "numeric":
-            return Numeric(**fields)
-        if kind == "open":
-            rubric = tuple(Criterion(c["points"], c["for"]) for c in fields.pop("rubric"))
-            return Open(**fields, rubric=rubric)
-        raise ValueError(f"no such kind: {kind}")
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{file}, question {entry.get('id')!r}: {error}") from error
+from docs.tools.question_files import Choice, Numeric, Open, Question, keys, load, numbers, shown
 
 
 class Text:
@@ -126,13 +35,12 @@ class Text:
         return made[len("<p>") : -len("</p>")]
 
 
-def render(name: str) -> str:
-    """All questions of a file as HTML."""
-    found = load(name)
-    if not found:
+def render(number: int) -> str:
+    """All questions of a chapter as HTML; chapter 0 is the self-test."""
+    if number not in numbers():
         return "<p>The questions of this chapter are still being written.</p>"
     text = Text()
-    forms = [_form(question, number, text) for number, question in enumerate(found, start=1)]
+    forms = [_form(question, place, text) for place, question in enumerate(load(number), start=1)]
     return (
         '<section class="questions" aria-label="Questions">\n'
         '<p class="questions-tools"><button type="button" class="md-button" data-open-answers hidden>'
@@ -178,8 +86,6 @@ def _choice(question: Choice, id: str, text: Text) -> tuple[str, str]:
 
 
 def _numeric(question: Numeric, id: str, text: Text) -> tuple[str, str]:
-    if question.id not in keys():
-        raise ValueError(f"question {question.id!r} has no key in keys.json: run `make figures`")
     value = keys()[question.id]
     unit = f' <span class="unit">{text.inline(question.unit)}</span>' if question.unit else ""
     field = (
@@ -190,7 +96,8 @@ def _numeric(question: Numeric, id: str, text: Text) -> tuple[str, str]:
     )
     how = html.escape(question.key)
     answer = (
-        f'<p><strong>{value:.4g}</strong>{unit}, computed by the reference: <code class="key">{how}</code></p>\n'
+        f"<p><strong>{shown(value)}</strong>{unit}, computed by the reference: "
+        f'<code class="key">{how}</code></p>\n'
         f'<div class="why">{text.block(question.why)}</div>\n'
     )
     return field, answer
@@ -204,7 +111,7 @@ def _open(question: Open, id: str, text: Text) -> tuple[str, str]:
     )
     criteria = "".join(
         f'<label class="option"><input type="checkbox" data-points="{c.points}"> '
-        f"<span>{c.points} {'point' if c.points == 1 else 'points'}: {text.inline(c.text)}</span></label>\n"
+        f"<span>{c.points} {'point' if c.points == 1 else 'points'}: {text.inline(c.what)}</span></label>\n"
         for c in question.rubric
     )
     answer = (
