@@ -64,9 +64,7 @@ def source(source: str) -> str:
         name, _, brief = rest.partition(" ")
         text, first = sources.piece(file, name)
         text = sources.without_docstring(text) if brief == "brief" else text
-    return (
-        f'<figure class="source"><figcaption>{file}, line {first}</figcaption>{code(text)}</figure>'
-    )
+    return f'<figure class="source" data-search-exclude><figcaption>{file}, line {first}</figcaption>{code(text)}</figure>'
 
 
 @_loud

@@ -61,7 +61,7 @@ def _item(mistake: Misconception, pictures: dict[str, dict], root: str) -> str:
             "Drawn by a model that was trained with this mistake.</figcaption></figure>"
         )
     if mistake.edits:
-        parts.append('<details class="mistake-code"><summary>In code</summary>')
+        parts.append('<details class="mistake-code" data-search-exclude><summary>In code</summary>')
         for old, new in mistake.edits:
             parts.append(f"<p>Right:</p>{code(old)}<p>Mistaken:</p>{code(new)}")
         parts.append("</details>")

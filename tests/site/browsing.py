@@ -8,14 +8,16 @@ DESKTOP = {"width": 1280, "height": 900}
 PHONE = {"width": 375, "height": 750}
 
 # What is wider than the column that it stands in, and does not scroll by itself.
-TOO_WIDE = """() => [...document.querySelectorAll('.arithmatex, .md-typeset pre, .md-typeset table, .md-typeset img, .md-typeset svg')]
+TOO_WIDE = """() => [...document.querySelectorAll('.md-typeset :is(.arithmatex, pre, table, img, svg)')]
     .filter((element) => element.getClientRects().length && !element.closest('[hidden]'))
     .filter((element) => {
         const column = element.closest('article').getBoundingClientRect();
         let seen = element.getBoundingClientRect().right;
         for (let up = element.parentElement; up.tagName !== 'ARTICLE'; up = up.parentElement)
-            if (getComputedStyle(up).overflowX !== 'visible') seen = Math.min(seen, up.getBoundingClientRect().right);
-        return seen > column.right + 1;
+            if (getComputedStyle(up).overflowX !== 'visible')
+                seen = Math.min(seen, up.getBoundingClientRect().right);
+        // On a phone Material lets blocks of code reach the edges of the screen.
+        return seen > (innerWidth < 600 ? innerWidth : column.right) + 1;
     })
     .map((element) => element.textContent.trim().slice(0, 60) || element.tagName)"""
 
@@ -27,8 +29,11 @@ WIDE_EQUATIONS = """() => [...document.querySelectorAll('.katex-display')]
 WEIGHT = """() => [...performance.getEntriesByType('navigation'), ...performance.getEntriesByType('resource')]
     .reduce((sum, entry) => sum + entry.decodedBodySize, 0)"""
 
-FAULTS = """() => axe.run(document, {resultTypes: ['violations']}).then((found) => found.violations.map(
-    (v) => `${v.id}: ${v.help}: ` + v.nodes.slice(0, 3).map((n) => `${n.html.slice(0, 160)} ${n.any.map((a) => a.message)}`).join(' | ')))"""
+FAULTS = """async () => {
+    const tell = (node) => `${node.html.slice(0, 160)} (${node.any.map((a) => a.message)})`;
+    const found = await axe.run(document, {resultTypes: ['violations']});
+    return found.violations.map((v) => `${v.id}: ${v.nodes.slice(0, 3).map(tell).join(' | ')}`);
+}"""
 
 
 @dataclass
@@ -54,15 +59,15 @@ def walk(browser, address: str, pages: list[str]) -> Walk:
     seen = Walk()
     axe = AXE.read_text(encoding="utf-8")
     for scheme in ("light", "dark"):
+        context = browser.new_context(viewport=DESKTOP, color_scheme=scheme)
+        page = context.new_page()
+        _listen(page, address, scheme, seen)
         for name in pages:
-            # A context of its own: an empty cache, and nothing that an earlier page has stored.
-            context = browser.new_context(viewport=DESKTOP, color_scheme=scheme)
-            page = context.new_page()
-            _listen(page, address, f"{name or 'index'} ({scheme})", seen)
+            page.set_viewport_size(DESKTOP)
             page.goto(address + name)
             wait_for_ready(page)
             _look(page, name, scheme, axe, seen)
-            context.close()
+        context.close()
     return seen
 
 
@@ -71,32 +76,29 @@ def wait_for_ready(page) -> None:
     page.wait_for_selector("html[data-ready]", state="attached", timeout=30_000)
 
 
-def _listen(page, address: str, where: str, seen: Walk) -> None:
+def _listen(page, address: str, scheme: str, seen: Walk) -> None:
     def request(it):
         if not it.url.startswith((address, "data:", "blob:")):
-            seen.strangers.append(f"{where}: {it.url}")
+            seen.strangers.append(f"{page.url} ({scheme}): {it.url}")
 
     def response(it):
         if it.status >= 400:
-            seen.strangers.append(f"{where}: {it.url} answers {it.status}")
+            seen.strangers.append(f"{page.url} ({scheme}): {it.url} answers {it.status}")
 
     def message(it):
         if it.type in ("error", "warning"):
-            seen.console.append(f"{where}: {it.text}")
+            seen.console.append(f"{page.url} ({scheme}): {it.text}")
 
     page.on("request", request)
     page.on("response", response)
     page.on("console", message)
-    page.on("pageerror", lambda error: seen.console.append(f"{where}: {error}"))
+    page.on("pageerror", lambda error: seen.console.append(f"{page.url} ({scheme}): {error}"))
 
 
 def _look(page, name: str, scheme: str, axe: str, seen: Walk) -> None:
     where = f"{name or 'index'} ({scheme})"
-    seen.maths += [f"{where}: {t}" for t in page.locator(".katex-error").all_text_contents()]
-    seen.maths += [
-        f"{where}: not set: {t}"
-        for t in page.locator(".arithmatex:not(:has(.katex))").all_text_contents()
-    ]
+    for kind in (".katex-error", ".arithmatex:not(:has(.katex))"):
+        seen.maths += [f"{where}: {text}" for text in page.locator(kind).all_text_contents()]
     seen.schemes[name, scheme] = page.evaluate("getComputedStyle(document.body).backgroundColor")
     page.evaluate(axe)
     seen.faults += [f"{where}: {fault}" for fault in page.evaluate(FAULTS)]

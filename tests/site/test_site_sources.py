@@ -33,6 +33,7 @@ def test_a_copied_block_is_found(tmp_path, monkeypatch):
     page.write_text("# P\n\n```text\ncopied\n```\n\n```console\nmake demo\n```\n", encoding="utf-8")
     monkeypatch.setattr(check, "ROOT", tmp_path)
     monkeypatch.setattr(check, "pages", lambda: [page])
+    monkeypatch.setattr(check, "stale", list)
     assert [("page.md, line 3" in problem) for problem in check.problems()] == [True]
 
 
