@@ -28,6 +28,7 @@ FORMAT = [["-m", "ruff", "check", "--fix", "."], ["-m", "ruff", "format", "."]]
 # Each worker imports torch anew, so a machine with many cores gets eight of them, not all.
 # Tests that share a costly thing (the built site and its browser) are a group, which one worker gets.
 PYTEST = ["-m", "pytest", "-n", "auto", "--maxprocesses", "8", "--dist", "loadgroup"]
+FIGURES = [["-m", "docs.tools.figures"], ["-m", "docs.tools.keys"]]
 DOCS = [
     ["-m", "docs.tools.check"],
     ["-m", "mkdocs", "build", "--strict"],
@@ -48,7 +49,7 @@ TARGETS = {
         ["docs"],
         lambda args: [["-m", "mkdocs", "serve", "--livereload", "--open", *args]],
     ),
-    "figures": ("draw the site's figures", [], lambda args: [["-m", "docs.tools.figures", *args]]),
+    "figures": ("draw the site's figures, compute its numbers", [], lambda args: FIGURES),
     "bench": ("run benchmarks/NAME.py", ["bench"], lambda args: [benchmark(*args)]),
 }
 

@@ -47,12 +47,25 @@ class Misconception:
 
 @dataclass(frozen=True)
 class Chapter:
-    """A chapter: `folder` under chapters/ and solutions/, `module` there and in `ddpm_ref`."""
+    """A chapter: `folder` under chapters/ and solutions/, `module` there and in `ddpm_ref`.
+
+    Where the reference has a package of that name, `inside` is the module in it.
+    """
 
     number: int
     title: str
     folder: str
     module: str
+    inside: str = ""
+
+    @property
+    def reference(self) -> str:
+        """The module in `ddpm_ref`, such as "unet" or "clip.clip"."""
+        return f"{self.module}.{self.inside}" if self.inside else self.module
+
+    @property
+    def reference_file(self) -> Path:
+        return ROOT.joinpath("ddpm_ref", *self.reference.split(".")).with_suffix(".py")
 
     @property
     def file(self) -> Path:
@@ -88,7 +101,7 @@ _ALL = (
     Chapter(6, "Loss", "ch06_loss", "loss"),
     Chapter(7, "Sampling", "ch07_sampling", "sampling"),
     Chapter(8, "Training", "ch08_training", "training"),
-    Chapter(9, "CLIP", "ch09_clip", "clip"),
+    Chapter(9, "CLIP", "ch09_clip", "clip", inside="clip"),
 )
 
 

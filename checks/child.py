@@ -80,8 +80,9 @@ def _functions(job: dict, chapter) -> dict:
 def _module_of(room: str, number: int) -> ModuleType:
     """A whole chapter, as the other chapters see it."""
     chapter = catalogue.find(number)
-    folder = "" if room == "ddpm_ref" else f".{chapter.folder}"
-    return importlib.import_module(f"{room}{folder}.{chapter.module}")
+    if room == "ddpm_ref":
+        return importlib.import_module(f"{room}.{chapter.reference}")
+    return importlib.import_module(f"{room}.{chapter.folder}.{chapter.module}")
 
 
 class _Learner:
@@ -134,9 +135,9 @@ class _Reference:
     own_files = catalogue.ROOT / "ddpm_ref"
 
     def __init__(self, chapter, experiments: dict):
-        self.name, self.experiments = f"ddpm_ref.{chapter.module}", experiments
+        self.name, self.experiments = f"ddpm_ref.{chapter.reference}", experiments
         self.misconceptions = chapter.misconceptions
-        self.path = catalogue.ROOT / "ddpm_ref" / f"{chapter.module}.py"
+        self.path = chapter.reference_file
         self._made: dict[tuple, Implementation] = {}
         self._code: dict[tuple, CodeType] = {}
         if str(catalogue.ROOT) not in sys.path:
@@ -160,7 +161,7 @@ class _Reference:
             source = spoilt(self.path.read_text(encoding="utf-8"), chosen)
             self._code[mistakes] = compile(source, str(self.path), "exec")
         module = ModuleType(self.name)
-        module.__package__, module.__file__ = "ddpm_ref", str(self.path)
+        module.__package__, module.__file__ = self.name.rpartition(".")[0], str(self.path)
         sys.modules[self.name] = module
         try:
             with _replaced("ddpm_ref.", replacements):

@@ -195,6 +195,36 @@ def show(
 
 
 @app.command()
+def quiz(
+    number: Number,
+    question: Annotated[
+        list[str] | None,
+        typer.Option(help="Only this one; may be given several times.", show_default=False),
+    ] = None,
+    listed: Annotated[
+        bool, typer.Option("--list", help="Show the questions' names, and ask nothing.")
+    ] = False,
+):
+    """Answer questions on a chapter: to choose, to calculate, to explain.
+
+    Exit code 0 when all of it was right.
+    """
+    from checks import quiz as asking
+    from checks.questions import keys
+
+    questions = asking.chosen(number, question or [])
+    if listed:
+        for each in questions:
+            report.say(f"{each.id:32} {each.kind:8} {each.points} point{'s' * (each.points > 1)}")
+        return
+    session = asking.Quiz(keys(number=number), sys.stdin)
+    session.title(number, questions)
+    outcomes = session.ask(questions)
+    session.summary(outcomes, f"python -m checks quiz {number}")
+    raise typer.Exit(0 if all(outcome.right for outcome in outcomes) else 1)
+
+
+@app.command()
 def matrix(
     only: Annotated[
         int | None, typer.Option("--chapter", help="Only this one.", show_default=False)

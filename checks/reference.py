@@ -127,7 +127,11 @@ class _Disk:
     """Answers in the user's cache folder, under a hash of everything that they depend on."""
 
     def __init__(self, chapter: Chapter):
-        sources = [*(ROOT / "ddpm_ref").glob("*.py"), *(ROOT / "checks").glob("*.py"), chapter.file]
+        sources = [
+            *(ROOT / "ddpm_ref").rglob("*.py"),
+            *(ROOT / "checks").glob("*.py"),
+            chapter.file,
+        ]
         digest = hashlib.sha256(f"{version('torch')} {platform.machine()}".encode())
         for source in sorted(sources):
             digest.update(source.read_bytes())

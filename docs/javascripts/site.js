@@ -40,6 +40,15 @@
       document.head.append(element);
     });
 
+  // A formula in a line breaks at its signs; a part that is wider than the line has to scroll instead.
+  const fit = () => {
+    for (const formula of document.querySelectorAll("span.arithmatex")) {
+      const line = formula.parentElement.clientWidth;
+      const parts = [...formula.querySelectorAll(".base")];
+      formula.classList.toggle("wide", line > 0 && parts.some((part) => part.offsetWidth > line));
+    }
+  };
+
   const maths = async () => {
     if (!document.querySelector(".arithmatex")) return;
     await Promise.all([
@@ -47,22 +56,34 @@
       load(new URL("katex.min.js", katex), "script"),
     ]);
     typeset(document);
+    fit();
+    new ResizeObserver(fit).observe(document.querySelector("article"));
   };
 
   // Material's own faults: a landmark without a name, a state that its element cannot have, an empty heading.
   const mend = () => {
     for (const nav of document.querySelectorAll("nav[aria-expanded]")) nav.removeAttribute("aria-expanded");
     document.querySelector(".md-search")?.setAttribute("aria-label", "Search");
+    // The parts of a table of contents are no landmarks, and neither is the button of a block of code.
+    for (const nav of document.querySelectorAll(".md-nav--secondary nav, .md-code__nav")) {
+      nav.removeAttribute("aria-label");
+      nav.setAttribute("role", "none");
+    }
     for (const [index, box] of document.querySelectorAll(".md-typeset__scrollwrap").entries()) {
-      focusable(box, `Table ${index + 1}`);
+      if (!box.dataset.mended) focusable(box, `Table ${index + 1}`);
+      box.dataset.mended = "true";
     }
   };
 
-  // Tables get their scrolling wrapper from Material after this script has run.
-  const wait = () => requestAnimationFrame(() => setTimeout(mend, 0));
-
+  // Material wraps tables and adds buttons after this script has run, some of them when they come into sight.
   const start = () => {
-    wait();
+    const article = document.querySelector("article");
+    let waiting = 0;
+    new MutationObserver(() => {
+      cancelAnimationFrame(waiting);
+      waiting = requestAnimationFrame(mend);
+    }).observe(article, { childList: true, subtree: true });
+    mend();
     maths().then(
       () => document.documentElement.setAttribute("data-ready", ""),
       (error) => console.error(error),

@@ -64,7 +64,8 @@ def source(source: str) -> str:
         name, _, brief = rest.partition(" ")
         text, first = sources.piece(file, name)
         text = sources.without_docstring(text) if brief == "brief" else text
-    return f'<figure class="source" data-search-exclude><figcaption>{file}, line {first}</figcaption>{code(text)}</figure>'
+    where = f"<figcaption>{file}, line {first}</figcaption>"
+    return f'<figure class="source" data-search-exclude>{where}{code(text)}</figure>'
 
 
 @_loud

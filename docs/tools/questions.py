@@ -8,7 +8,8 @@ import html
 
 import markdown
 
-from docs.tools.question_files import Choice, Numeric, Open, Question, keys, load, numbers, shown
+from checks.notation import plain
+from checks.questions import Choice, Numeric, Open, Question, keys, load, numbers, shown
 
 
 class Text:
@@ -66,6 +67,11 @@ def _form(question: Question, number: int, text: Text) -> str:
     )
 
 
+def _spoken(text: str) -> str:
+    """A name for a field whose label holds maths, which not every screen reader takes for text."""
+    return f' aria-label="{html.escape(plain(text), quote=True)}"' if "$" in text else ""
+
+
 def _choice(question: Choice, id: str, text: Text) -> tuple[str, str]:
     several = sum(option.right for option in question.options) > 1
     kind = "checkbox" if several else "radio"
@@ -73,7 +79,8 @@ def _choice(question: Choice, id: str, text: Text) -> tuple[str, str]:
     for k, option in enumerate(question.options):
         mark = " data-right" if option.right else ""
         lines.append(
-            f'<label class="option"><input type="{kind}" name="{id}" value="{k}"{mark}> '
+            f'<label class="option"><input type="{kind}" name="{id}" value="{k}"{mark}'
+            f"{_spoken(option.text)}> "
             f"<span>{text.inline(option.text)}</span></label>\n"
         )
         reasons.append(
@@ -92,7 +99,7 @@ def _numeric(question: Numeric, id: str, text: Text) -> tuple[str, str]:
         f'<label class="number">Your answer: <input type="text" inputmode="decimal" name="{id}" size="12" '
         f'data-key="{value!r}" data-tolerance="{question.tolerance}"></label>{unit}\n'
         f'<p class="question-note">A number such as 0.25, 1e-4 or 1/3; '
-        f"{question.tolerance:.0%} off still counts.</p>\n"
+        f"{_tolerance(question.tolerance)}</p>\n"
     )
     how = html.escape(question.key)
     answer = (
@@ -103,6 +110,10 @@ def _numeric(question: Numeric, id: str, text: Text) -> tuple[str, str]:
     return field, answer
 
 
+def _tolerance(share: float) -> str:
+    return f"{100 * share:g} % off still counts." if share else "It has to be exact."
+
+
 def _open(question: Open, id: str, text: Text) -> tuple[str, str]:
     total = sum(criterion.points for criterion in question.rubric)
     field = (
@@ -110,7 +121,7 @@ def _open(question: Open, id: str, text: Text) -> tuple[str, str]:
         "</textarea></label>\n"
     )
     criteria = "".join(
-        f'<label class="option"><input type="checkbox" data-points="{c.points}"> '
+        f'<label class="option"><input type="checkbox" data-points="{c.points}"{_spoken(c.what)}> '
         f"<span>{c.points} {'point' if c.points == 1 else 'points'}: {text.inline(c.what)}</span></label>\n"
         for c in question.rubric
     )

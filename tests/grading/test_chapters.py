@@ -168,7 +168,7 @@ def test_solutions_import_torch_and_earlier_chapters_only(number):
 def test_names_and_signatures_are_those_of_the_reference(number):
     """What the solution writes has the reference's names; its parameters are the first of theirs."""
     chapter = chapters()[number]
-    reference = signatures(ROOT / "ddpm_ref" / f"{chapter.module}.py")
+    reference = signatures(chapter.reference_file)
     for name, parameters in signatures(stubs.solution_of(chapter)).items():
         if name.startswith("_") and not name.startswith("__init__"):
             continue

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 AXE = Path(__file__).resolve().parent / "axe" / "axe.min.js"
 DESKTOP = {"width": 1280, "height": 900}
@@ -26,8 +27,8 @@ WIDE_EQUATIONS = """() => [...document.querySelectorAll('.katex-display')]
     .filter((box) => box.scrollWidth > box.clientWidth + 1)
     .map((box) => box.querySelector('annotation').textContent.slice(0, 80))"""
 
-WEIGHT = """() => [...performance.getEntriesByType('navigation'), ...performance.getEntriesByType('resource')]
-    .reduce((sum, entry) => sum + entry.decodedBodySize, 0)"""
+# Everything a page asks for, also what the browser has kept from another page.
+ASKED_FOR = """() => performance.getEntriesByType('resource').map((entry) => entry.name)"""
 
 FAULTS = """async () => {
     const tell = (node) => `${node.html.slice(0, 160)} (${node.any.map((a) => a.message)})`;
@@ -48,7 +49,7 @@ class Walk:
     wide: list[str] = field(default_factory=list)
     sideways: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
-    weights: dict[str, int] = field(default_factory=dict)
+    asked_for: dict[str, set[str]] = field(default_factory=dict)  # files, by page
     schemes: dict[tuple[str, str], str] = field(
         default_factory=dict
     )  # background, by page and scheme
@@ -104,7 +105,8 @@ def _look(page, name: str, scheme: str, axe: str, seen: Walk) -> None:
     seen.faults += [f"{where}: {fault}" for fault in page.evaluate(FAULTS)]
     if scheme == "dark":
         return
-    seen.weights[name] = page.evaluate(WEIGHT)
+    asked_for = {urlsplit(url).path.lstrip("/") for url in page.evaluate(ASKED_FOR)}
+    seen.asked_for[name] = asked_for | {f"{name}index.html"}
     seen.wide += [
         f"{where}: {text}" for text in page.evaluate(TOO_WIDE) + page.evaluate(WIDE_EQUATIONS)
     ]

@@ -43,9 +43,17 @@ def test_dark_is_dark(walked, built):
         assert light == "rgb(255, 255, 255)" and dark != light, page
 
 
-def test_pages_are_light(walked):
-    assert len(walked.weights) > 20
-    # More than the text alone: the theme, its script, and the fonts of the maths.
-    assert all(weight > 100_000 for weight in walked.weights.values())
-    heavy = {page: weight for page, weight in walked.weights.items() if weight > MEGABYTE}
-    assert heavy == {}
+def test_pages_are_light(walked, built):
+    weights = {
+        page: sum((built.folder / file).stat().st_size for file in files)
+        for page, files in walked.asked_for.items()
+    }
+    assert len(weights) > 20
+    # More than its text: the theme, its script, and where there is maths KaTeX and its fonts.
+    assert all(weight > 300_000 for weight in weights.values())
+    assert any(file.endswith(".woff2") for file in walked.asked_for["chapters/ch05/"])
+    assert {page: weight for page, weight in weights.items() if weight > MEGABYTE} == {}
+
+
+def test_the_search_index_is_left_alone_until_somebody_searches(walked):
+    assert not any("search_index" in file for files in walked.asked_for.values() for file in files)
