@@ -2,10 +2,10 @@
 PYTHON ?= python3
 HERE := $(dir $(lastword $(MAKEFILE_LIST)))
 
-.PHONY: help setup demo test lint format stubs bench
+.PHONY: help setup demo test lint format stubs docs docs-serve figures bench
 .NOTPARALLEL:
 
-help setup demo test lint format stubs bench:
+help setup demo test lint format stubs docs docs-serve figures bench:
 	@$(PYTHON) "$(HERE)make.py" $@ $(ARGS)
 
 # Any other name: make.py answers with the list.

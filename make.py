@@ -26,16 +26,30 @@ LOOK_ABOVE = "The log above says why; if it is the network, connect and run the 
 LINT = [["-m", "ruff", "check", "."], ["-m", "ruff", "format", "--check", "."]]
 FORMAT = [["-m", "ruff", "check", "--fix", "."], ["-m", "ruff", "format", "."]]
 # Each worker imports torch anew, so a machine with many cores gets eight of them, not all.
-PYTEST = ["-m", "pytest", "-n", "auto", "--maxprocesses", "8"]
+# Tests that share a costly thing (the built site and its browser) are a group, which one worker gets.
+PYTEST = ["-m", "pytest", "-n", "auto", "--maxprocesses", "8", "--dist", "loadgroup"]
+FIGURES = [["-m", "docs.tools.figures"], ["-m", "docs.tools.keys"]]
+DOCS = [
+    ["-m", "docs.tools.check"],
+    ["-m", "mkdocs", "build", "--strict"],
+    ["-m", "docs.tools.links"],
+]
 
 # target: (what it does, the extras that it needs, its arguments -> what to give to .venv's Python)
 TARGETS = {
     "setup": ("install everything that a learner needs", ["test"], lambda args: []),
     "demo": ("draw pictures", [], lambda args: [["-m", "ddpm_ref", "demo", *args]]),
-    "test": ("lint, then run the tests", ["test"], lambda args: [*LINT, [*PYTEST, *args]]),
+    "test": ("lint, then run the tests", ["test", "docs"], lambda args: [*LINT, [*PYTEST, *args]]),
     "lint": ("check style and formatting", ["test"], lambda args: LINT),
     "format": ("mend style and formatting", ["test"], lambda args: FORMAT),
     "stubs": ("cut the chapters' stubs from solutions/", [], lambda args: [["-m", "checks.stubs"]]),
+    "docs": ("build the site into site/", ["docs"], lambda args: DOCS),
+    "docs-serve": (
+        "show the site, and build it anew at each change",
+        ["docs"],
+        lambda args: [["-m", "mkdocs", "serve", "--livereload", "--open", *args]],
+    ),
+    "figures": ("draw the site's figures, compute its numbers", [], lambda args: FIGURES),
     "bench": ("run benchmarks/NAME.py", ["bench"], lambda args: [benchmark(*args)]),
 }
 
@@ -56,7 +70,7 @@ def main(argv):
 
 
 def usage():
-    lines = [f"  {name:7} {target[0]}" for name, target in TARGETS.items()]
+    lines = [f"  {name:10} {target[0]}" for name, target in TARGETS.items()]
     start = "python make.py TARGET [arguments...]      or: make TARGET ARGS='arguments...'"
     return "\n".join([start, "", *lines])
 

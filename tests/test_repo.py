@@ -21,6 +21,8 @@ def files():
     """Every file of the repository, without what tools and runs leave behind."""
     for folder, below, names in os.walk(ROOT):
         below[:] = [n for n in below if n not in KEPT_OUT and not n.endswith(".egg-info")]
+        if Path(folder) == ROOT and "site" in below:  # as built; tests/site is ours
+            below.remove("site")
         yield from (Path(folder) / name for name in names)
 
 

@@ -1,0 +1,1 @@
+"""What builds the site: Markdown fences, numbers from benchmarks, figures, checks around the build."""

@@ -1,0 +1,88 @@
+"""Known mistakes of a chapter as HTML: what they are, what they look like in code, what they draw."""
+
+import html
+import json
+from pathlib import Path
+
+from checks.catalogue import Chapter, Misconception, chapters
+from docs.tools.markup import code, markdown_code
+
+GALLERY = Path(__file__).resolve().parent.parent / "gallery"
+
+
+def render(number: int, root: str) -> str:
+    """The mistakes that the grader of a chapter knows, an exercise after the other.
+
+    Args:
+        root: the way from the page to the root of the site, such as "../../".
+    """
+    chapter = chapters().get(number)
+    if chapter is None:
+        return "<p>The known mistakes of this chapter are still being collected.</p>"
+    counted = [m for m in chapter.misconceptions if m.equal is None]
+    parts = [
+        f"<p>The grader knows {len(counted)} mistakes of this chapter by name. The tests of the course make "
+        "each of them in the reference, and demand that a check catches it and names it as itself.</p>"
+    ]
+    pictures = symptom_pictures(number)
+    for id in dict.fromkeys(m.id for m in counted):
+        items = "".join(_item(m, pictures, root) for m in counted if m.id == id)
+        parts.append(f'<h3 id="mistakes-{id.replace(".", "-")}">Exercise {id}</h3>')
+        parts.append(f'<ul class="mistake-list">{items}</ul>')
+    harmless = [m for m in chapter.misconceptions if m.equal is not None]
+    if harmless:
+        items = "".join(
+            f"<li>{markdown_code(m.says)}: {markdown_code(m.equal)}</li>" for m in harmless
+        )
+        parts.append(f"<h3>Looks wrong, and is not seen</h3>\n<ul>{items}</ul>")
+    return '<section class="mistakes">\n' + "\n".join(parts) + "\n</section>"
+
+
+def symptom_pictures(number: int) -> dict[str, dict]:
+    """By sentence of the mistake, what the gallery has of it: `samples`, and maybe `loss` and `note`.
+
+    The gallery is one file, `docs/gallery/index.json`: a list of {chapter, says, samples, …}, where the
+    pictures are named from that folder.
+    """
+    path = GALLERY / "index.json"
+    if not path.exists():
+        return {}
+    entries = json.loads(path.read_text(encoding="utf-8"))
+    return {entry["says"]: entry for entry in entries if entry["chapter"] == number}
+
+
+def _item(mistake: Misconception, pictures: dict[str, dict], root: str) -> str:
+    parts = [f"<li><p>{markdown_code(mistake.says)}</p>"]
+    if entry := pictures.get(mistake.says):
+        source = html.escape(f"{root}gallery/{entry['samples']}", quote=True)
+        parts.append(
+            f'<figure><img src="{source}" loading="lazy" '
+            f'alt="Drawn by a model that was trained with this mistake"><figcaption>'
+            "Drawn by a model that was trained with this mistake.</figcaption></figure>"
+        )
+    if mistake.edits:
+        parts.append('<details class="mistake-code" data-search-exclude><summary>In code</summary>')
+        for old, new in mistake.edits:
+            parts.append(f"<p>Right:</p>{code(old)}<p>Mistaken:</p>{code(new)}")
+        parts.append("</details>")
+    return "".join(parts) + "</li>\n"
+
+
+def exercises(chapter: Chapter) -> str:
+    """A table of what is written in a chapter and what has to hold, from the same files as the grader."""
+    rows = []
+    for id in dict.fromkeys(e.id for e in chapter.experiments):
+        held = [e for e in chapter.experiments if e.id == id]
+        star = any(e.star for e in held)
+        claims = "".join(f"<li>{markdown_code(e.title)}</li>" for e in held)
+        rows.append(
+            f'<tr><th scope="row">{id}{" ★" if star else ""}</th><td><ul>{claims}</ul></td>'
+            f"<td>{sum(e.points for e in held)}</td></tr>\n"
+        )
+    optional = " ★ marks optional work." if any(e.star for e in chapter.experiments) else ""
+    return (
+        '<table class="exercises"><thead><tr><th scope="col">Exercise</th>'
+        '<th scope="col">What has to hold</th><th scope="col">Points</th></tr></thead>\n'
+        f"<tbody>{''.join(rows)}</tbody></table>\n"
+        f"<p>{chapter.points} points in all.{optional}</p>"
+    )

@@ -1,0 +1,125 @@
+"""What the pages show is what the project is: code, commands, figures, numbers."""
+
+import re
+import shlex
+
+import pytest
+import typer
+
+from checks.cli import app as grader
+from ddpm_ref.cli import app as reference
+from docs.tools import check, figures, measured, sources
+
+# Told of on the pages, and to come with other parts of the course.
+NOT_YET = {"doctor", "watch"}
+MAKE = re.search(
+    r"^\.PHONY:(.*)$", (check.ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE
+)[1].split()
+PAGES = check.pages()
+
+
+def test_the_pages_are_found():
+    assert len(PAGES) > 20
+    assert any(check.executed(page) for page in PAGES)
+    assert sum(len(check.commands(page)) for page in PAGES) > 20
+
+
+def test_every_block_of_code_is_included_or_executed_and_every_figure_current():
+    assert check.problems() == []
+
+
+def test_a_copied_block_is_found(tmp_path, monkeypatch):
+    page = tmp_path / "page.md"
+    page.write_text("# P\n\n```text\ncopied\n```\n\n```console\nmake demo\n```\n", encoding="utf-8")
+    monkeypatch.setattr(check, "ROOT", tmp_path)
+    monkeypatch.setattr(check, "pages", lambda: [page])
+    monkeypatch.setattr(check, "stale", list)
+    assert [("page.md, line 3" in problem) for problem in check.problems()] == [True]
+
+
+def test_a_figure_that_is_out_of_date_is_found(monkeypatch):
+    name, figure = next(iter(figures.FIGURES.items()))
+    changed = figures.Figure(name, (*figure.sources, "make.py"), figure.draw)
+    monkeypatch.setitem(figures.FIGURES, name, changed)
+    assert figures.stale() == [name]
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if check.executed(p)], ids=lambda p: p.stem)
+def test_the_python_of_a_page_runs(page):
+    namespace = {}
+    for block in check.executed(page):
+        exec(compile("\n" * block.line + block.body, str(page), "exec"), namespace)
+
+
+def known(app) -> dict[str, set[str]]:
+    """Commands of a program, each with its options."""
+    commands = typer.main.get_command(app).commands
+    return {
+        name: {o for p in command.params for o in (*p.opts, *p.secondary_opts)} | {"--help"}
+        for name, command in commands.items()
+    }
+
+
+PROGRAMS = {"ddpm": known(reference), "python -m checks": known(grader)}
+
+
+def complaint(command: str) -> str | None:
+    """What is wrong with a command that a page tells to type."""
+    words = shlex.split(command, comments=True, posix=True)
+    while words and "=" in words[0]:
+        words = words[1:]  # settings of the environment
+    if words[0] in ("make", "python") and words[:2] != ["python", "-m"]:
+        target = words[2] if words[0] == "python" else words[1]
+        return None if target in MAKE else f"no target {target}"
+    if words[0] in (".", "cd", "cp", "git", "pytest", "torchrun") or "activate" in words[0]:
+        return None
+    for program, commands in PROGRAMS.items():
+        start = program.split()
+        if words[: len(start)] == start:
+            name, *rest = words[len(start) :] or [None]
+            if name is None or name in NOT_YET:
+                return None
+            if name not in commands:
+                return f"no command {name}"
+            options = {word.partition("=")[0] for word in rest if word.startswith("--")}
+            return f"no options {options - commands[name]}" if options - commands[name] else None
+    return "an unknown program"
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if check.commands(p)], ids=lambda p: p.stem)
+def test_the_commands_of_a_page_exist(page):
+    wrong = {command: complaint(command) for command in check.commands(page) if complaint(command)}
+    assert wrong == {}
+
+
+def test_a_command_that_does_not_exist_is_found():
+    assert complaint("ddpm trian --epochs 3")
+    assert complaint("ddpm train --epoch 3")
+    assert complaint("make dmeo")
+    assert complaint("rm -r x")
+    assert not complaint("OMP_NUM_THREADS=1 make demo")
+
+
+def test_what_is_to_come_has_not_come():
+    """Shorten NOT_YET when one of them is there."""
+    assert NOT_YET.isdisjoint(PROGRAMS["python -m checks"])
+
+
+def test_numbers_come_from_the_benchmarks():
+    read = measured.value("demo_quality", "mean.class_accuracy")
+    assert measured.number("demo_quality mean.class_accuracy .1%") == f"{100 * read:.1f}%"
+    for wrong in ("demo_quality mean.nothing .1f", "nothing mean .1f", "demo_quality runs .1f"):
+        with pytest.raises(ValueError, match="no"):
+            measured.number(wrong)
+
+
+def test_pieces_of_source_are_found_by_name():
+    text, line = sources.piece("ddpm_ref/diffusion.py", "NoiseSchedule.to")
+    lines = (check.ROOT / "ddpm_ref/diffusion.py").read_text(encoding="utf-8").splitlines()
+    assert (
+        text.startswith("def to(self, device)") and lines[line - 1].strip() == text.splitlines()[0]
+    )
+    brief = sources.without_docstring(sources.piece("ddpm_ref/diffusion.py", "q_sample")[0])
+    assert '"""' not in brief and "return alpha_bar.sqrt() * x_0" in brief
+    with pytest.raises(ValueError, match="has no q_smaple"):
+        sources.piece("ddpm_ref/diffusion.py", "q_smaple")
