@@ -16,7 +16,7 @@ import typer
 from rich.table import Table
 from typer.core import TyperGroup
 
-from ddpm_ref import console
+from ddpm_ref import borrowed, console
 from ddpm_ref.errors import UserError, closest_hint, readable
 
 # torch takes seconds to import, and `--help` should not: the commands import what they use.
@@ -33,6 +33,14 @@ class _Commands(TyperGroup):
         except KeyboardInterrupt:
             console.problem("Stopped. What a run had finished is in its folder.")
             raise typer.Exit(130) from None
+        except Exception as error:
+            lines = borrowed.lines_of(error)
+            if not lines:
+                raise
+            console.problem(f"{type(error).__name__}: {error}".rstrip(": "))
+            for line in lines:
+                console.out.print(f"  {line}", markup=False)
+            raise typer.Exit(1) from None
         raise typer.Exit(2)
 
 
@@ -77,6 +85,22 @@ def _json(path: Path | None) -> Path | None:
     return path
 
 
+def _code(folder: str | None) -> str | None:
+    """Before anything else is done, so that all of it is done by that code."""
+    if folder is not None:
+        borrowed.borrow(folder)
+    return folder
+
+
+Code = Annotated[
+    str | None,
+    typer.Option(
+        help="Run on the modules of this folder, in place of the reference's: chapters, for your own.",
+        callback=_code,
+        is_eager=True,
+        show_default=False,
+    ),
+]
 Seed = Annotated[int, typer.Option(help="The same seed draws the same pictures.", callback=_seed)]
 Sampler = Annotated[
     str | None,
@@ -279,6 +303,7 @@ def train(
     ] = None,
     seed: Seed = 0,
     device: Device = None,
+    code: Code = None,
 ) -> None:
     """Train a model into a new run folder.
 
@@ -408,6 +433,7 @@ def sample(
     ] = None,
     checkpoint: Checkpoint = "last",
     device: Device = None,
+    code: Code = None,
 ) -> None:
     """Draw pictures of the classes you name.
 
@@ -511,6 +537,7 @@ def evaluate(
     ] = False,
     checkpoint: Checkpoint = "last",
     device: Device = None,
+    code: Code = None,
     json_file: Json = None,
 ) -> None:
     """Ask for classes, and let a judge that saw only real pictures say what came.
@@ -626,6 +653,7 @@ def report(
         typer.Option(help="The file. Default: report.html in the run.", show_default=False),
     ] = None,
     device: Device = None,
+    code: Code = None,
 ) -> None:
     """Put a run into one HTML file: recipe, curves, pictures, scores."""
     from ddpm_ref.report import write_report
@@ -777,7 +805,7 @@ def _train(
     from ddpm_ref.distributed import join_world, leave_world
     from ddpm_ref.jobs import Hooks
     from ddpm_ref.precision import select_precision
-    from ddpm_ref.runs import Run, fit_to_dataset, make_model, must_be_new, train
+    from ddpm_ref.runs import Run, fit_to_dataset, make_model, must_be_new, train, train_borrowed
 
     if not resume:
         must_be_new(folder)  # before the other processes are met: one of them will make it
@@ -792,6 +820,11 @@ def _train(
             f"Skipped {len(images.skipped)} files that are no readable images: {first}"
         )
     knobs = config.train
+    if borrowed.is_borrowed() and (resume or knobs.seconds or knobs.clip_loss or world.size > 1):
+        raise UserError(
+            "With --code training goes by whole epochs in one process: leave --resume, --seconds, "
+            "--clip-loss and torchrun to the reference."
+        )
     with readable("These images cannot be trained on"):
         train_part = len(split_dataset(len(images.labels), config.data.val_fraction)[0])
     if epochs is not None:
@@ -812,7 +845,7 @@ def _train(
 
         def on_epoch(state, row):
             console.out.print(
-                f"epoch {state.epoch}: {state.images_seen:,} images, {state.seconds:.0f} s, "
+                f"epoch {state.epoch}: {state.images_seen:,} images, {row['seconds']:.0f} s, "
                 f"training loss {row['train_loss']:.4f}, validation loss {row['val_loss']:.4f}"
             )
             view.show(folder / "samples" / f"epoch-{state.epoch:04d}.png", config.model.image_size)
@@ -828,7 +861,11 @@ def _train(
             validating=view.validating,
             interrupted=lambda: bool(signal_received),
         )
-        finished = train(config, images, folder, where, world, hooks, resume)
+        if borrowed.is_borrowed():
+            train_borrowed(config, images, folder, where, on_epoch)
+            finished = True
+        else:
+            finished = train(config, images, folder, where, world, hooks, resume)
     leave_world()
     if not finished:
         console.out.print(f"Stopped and saved. To go on: ddpm train --resume {folder}")

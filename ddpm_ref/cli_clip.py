@@ -14,6 +14,7 @@ from ddpm_ref import console
 from ddpm_ref.cli import (
     Checkpoint,
     Classes,
+    Code,
     DataDir,
     Dataset,
     Device,
@@ -173,6 +174,7 @@ def rerank(
     ] = None,
     checkpoint: Checkpoint = "last",
     device: Device = None,
+    code: Code = None,
     json_file: Json = None,
 ) -> None:
     """Draw several candidates and keep those that look most like the class to CLIP: best of n.
@@ -357,6 +359,7 @@ def guide(
     ] = None,
     checkpoint: Checkpoint = "last",
     device: Device = None,
+    code: Code = None,
     json_file: Json = None,
 ) -> None:
     """Draw what a text says, by the gradient of CLIP's similarity: it reaches what no class does.

@@ -13,7 +13,9 @@ import io
 import json
 import shlex
 import sys
+import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from importlib.resources import files
 from pathlib import Path
@@ -23,6 +25,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from ddpm_ref import __version__
+from ddpm_ref.borrowed import accepted
 from ddpm_ref.data import DeviceBatches, ImageSet, load_dataset, make_loaders
 from ddpm_ref.diffusion import NoiseSchedule
 from ddpm_ref.distributed import World
@@ -36,6 +39,7 @@ from ddpm_ref.sampling import SAMPLERS
 from ddpm_ref.training import (
     ExponentialMovingAverage,
     TrainingState,
+    fit,
     load_checkpoint,
     make_lr_schedule,
     make_optimizer,
@@ -272,7 +276,7 @@ def make_schedule(config: RunConfig) -> NoiseSchedule:
 
 def make_model(config: RunConfig) -> UNet:
     with readable("This model cannot be built"):
-        return UNet(**asdict(config.model))
+        return UNet(**accepted(UNet, asdict(config.model)))
 
 
 def load_painter(
@@ -450,6 +454,64 @@ def train(
             f"{error} Remove {folder} and start again with a --learning-rate below "
             f"{knobs.learning_rate:g}."
         ) from error
+
+
+def train_borrowed(
+    config: RunConfig,
+    images: ImageSet,
+    folder: Path,
+    device: torch.device | str = "cpu",
+    on_epoch: Callable[[TrainingState, dict], None] = lambda state, row: None,
+) -> None:
+    """Train with somebody else's nine chapters (`ddpm_ref.borrowed`), by their own `fit`, in float32.
+
+    What chapter 8 does not ask for (stopping in the middle of an epoch, several processes) is not to be
+    had here; the run is a run like any other, and its weights stand in it under their own names.
+    """
+    knobs, began = config.train, time.monotonic()
+    torch.manual_seed(knobs.seed)
+    model = make_model(config).to(device)
+    with readable("These images cannot be trained on"):
+        train_loader, val_loader = make_loaders(
+            images.images,
+            images.labels,
+            knobs.batch_size,
+            config.data.val_fraction,
+            knobs.seed,
+            flip=images.flip and config.data.flip,
+        )
+    epochs = max(1, round(knobs.images / (len(train_loader) * knobs.batch_size)))
+    optimizer = make_optimizer(model, knobs.learning_rate, knobs.betas, knobs.weight_decay)
+    total_steps = epochs * len(train_loader)
+    rate = make_lr_schedule(optimizer, total_steps, knobs.warmup_steps, knobs.decay_from)
+    ema = None
+    if knobs.ema_decay is not None:
+        ema = ExponentialMovingAverage(model, knobs.ema_decay)
+    state = TrainingState(model, optimizer, lr_schedule=rate, ema=ema)
+    run = Run.create(folder, config, images.classes)
+    about = {"config": config.to_dict(), "classes": list(images.classes)}
+
+    def keep(state: TrainingState, metrics: dict) -> None:
+        row = {name: float(metrics[name]) for name in ("epoch", "step", "images_seen")}
+        row |= {"seconds": time.monotonic() - began}
+        row |= {name: float(metrics[name]) for name in ("train_loss", "val_loss")}
+        run.add_metrics(row)
+        with ema.applied(model) if ema else nullcontext():
+            tensors = {f"model.{k}": v for k, v in model.state_dict().items()}
+            write_tensors(run.checkpoint("last"), tensors, {"about": about})
+            if row["val_loss"] == min(each["val_loss"] for each in run.metrics()):
+                write_tensors(run.checkpoint("best"), tensors, {"about": about})
+        on_epoch(state, row)
+
+    fit(
+        *(state, train_loader, val_loader, make_schedule(config)),
+        null_label=len(images.classes),
+        epochs=epochs,
+        target=config.diffusion.target,
+        label_dropout=knobs.label_dropout,
+        grad_clip=knobs.grad_clip,
+        on_epoch=keep,
+    )
 
 
 def fast_batches(
