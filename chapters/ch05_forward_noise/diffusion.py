@@ -141,7 +141,7 @@ def q_sample(
         x_0: (B, C, H, W) in [−1, 1].
         t: (B,) int64 in 0…T−1.
         noise: (B, C, H, W); when None, standard normal numbers are drawn, new ones in every call, one for
-            every number of x_0 and on its device.
+            every number of x_0, of its type and on its device.
 
     Returns:
         x_t, (B, C, H, W). Source: Ho et al. 2020, equation 4.

@@ -21,7 +21,9 @@ def twelve_betas():
 
 def short(impl):
     """Twelve steps, as short_schedule has them, of the graded chapter's own class."""
-    schedule = impl.NoiseSchedule(twelve_betas())
+    betas = twelve_betas()
+    schedule = impl.NoiseSchedule(betas)
+    betas.copy_(twelve_betas())  # whether they are changed in place is the matter of 5.3
     put_right(schedule, lambda table: table)
     return schedule
 
@@ -199,12 +201,13 @@ def one_step_behind(impl):
 
 @experiment(
     "5.3",
-    "The tables are float32, even if the betas are float64",
+    "The tables are constants, float32 even if the betas are float64",
     points=1,
     hint=(
         "Tables from numpy, or of float64 betas, are float64; a model's weights are float32, and the first "
         "layer would stop at the mix.",
-        "Reckon in whatever precision you like, and end with .float() in all four tables.",
+        "Reckon in whatever precision you like, and end with .float() in all four tables. nn.Parameter is "
+        "for what is learnt; here are constants.",
     ),
 )
 def tables_are_float32(impl):
@@ -213,6 +216,7 @@ def tables_are_float32(impl):
     return {
         "of float32": {name: str(getattr(single, name).dtype) for name in TABLES},
         "of float64": {name: str(getattr(double, name).dtype) for name in TABLES},
+        "to be learnt": [name for name in TABLES if getattr(single, name).requires_grad],
     }
 
 
@@ -356,22 +360,23 @@ def mixes_picture_and_noise(impl):
 )
 def draws_normal_noise(impl):
     schedule, t = short(impl), timesteps(11, 3, 11, 8, 2, 11)
-    nothing = noted(torch.zeros(6, 3, 20, 24).to(conditions.dtype), "torch.zeros(6, 3, 20, 24)")
-    ones = noted(torch.ones_like(nothing), "torch.ones(6, 3, 20, 24)")
+    nothing = noted(torch.zeros(6, 3, 40, 48).to(conditions.dtype), "torch.zeros(6, 3, 40, 48)")
+    ones = noted(torch.ones_like(nothing), "torch.ones(6, 3, 40, 48)")
     # How much noise there is at each t is the matter of the experiment before.
     share = impl.q_sample(schedule, nothing, t, ones).square().mean((1, 2, 3), keepdim=True).sqrt()
     z, again = (impl.q_sample(schedule, nothing, t) / share for _ in range(2))
     n = z.numel()
-    beyond = (z.abs() > 2).float().mean()
+    beyond = (z.abs() > 2.5).float().mean()
 
     # Margins are six sigma of the difference of two draws.
     def apart(a, b):
         return near(size(a - b) / 2**0.5, 6 * a.numel() ** -0.5)
 
     return {
+        "type of x_t": str(z.dtype),
         "mean": near(z.mean(), 6 * (2 / n) ** 0.5),
         "standard deviation": near(size(z), 6 * n**-0.5),
-        "share beyond two standard deviations": near(beyond, 6 * (2 * 0.0435 / n) ** 0.5),
+        "share beyond 2.5 standard deviations": near(beyond, 6 * (2 * 0.0123 / n) ** 0.5),
         "how far apart two images are": apart(z[0], z[2]),
         "two channels": apart(z[:, 0], z[:, 1]),
         "two rows": apart(z[..., 4, :], z[..., 11, :]),
@@ -835,6 +840,24 @@ misconception(
 )
 misconception(
     "5.3",
+    "the tables are nn.Parameters: nothing in them is learnt",
+    edit=(
+        ("self.betas = betas.float()", "self.betas = torch.nn.Parameter(betas.float())"),
+        ("self.alphas = alphas.float()", "self.alphas = torch.nn.Parameter(alphas.float())"),
+        (
+            "self.alpha_bars = alpha_bars.float()",
+            "self.alpha_bars = torch.nn.Parameter(alpha_bars.float())",
+        ),
+        (
+            "self.alpha_bars_prev = torch.cat([torch.ones_like(alpha_bars[:1]), alpha_bars[:-1]]).float()",
+            """self.alpha_bars_prev = torch.nn.Parameter(
+            torch.cat([torch.ones_like(alpha_bars[:1]), alpha_bars[:-1]]).float()
+        )""",
+        ),
+    ),
+)
+misconception(
+    "5.3",
     "NoiseSchedule.linear makes a cosine schedule",
     edit=(
         "return cls(linear_beta_schedule(timesteps))",
@@ -912,6 +935,17 @@ misconception(
 )
 misconception(
     "5.3",
+    "torch.ones(1) lies on the CPU, and `to` builds the schedule anew: two devices meet",
+    edit=(
+        (
+            "moved = object.__new__(type(self))",
+            "return type(self)(self.betas.to(device))\n        moved = None",
+        ),
+        ("torch.ones_like(alpha_bars[:1])", "torch.ones(1, dtype=alpha_bars.dtype)"),
+    ),
+)
+misconception(
+    "5.3",
     "bad betas are accepted",
     edit=(
         "if betas.ndim != 1 or not len(betas) or not ((betas > 0) & (betas < 1)).all():",
@@ -983,6 +1017,14 @@ misconception(
     "5.5",
     "1 − alpha_bar without its root before the noise: that is the variance, not the deviation",
     edit=("(1 - alpha_bar).sqrt() * noise", "(1 - alpha_bar) * noise"),
+)
+misconception(
+    "5.5",
+    "both roots are missing: alpha_bar · x_0 + (1 − alpha_bar) · noise fades, its variance is below one",
+    edit=(
+        "return alpha_bar.sqrt() * x_0 + (1 - alpha_bar).sqrt() * noise",
+        "return alpha_bar * x_0 + (1 - alpha_bar) * noise",
+    ),
 )
 misconception(
     "5.5",
@@ -1107,6 +1149,16 @@ misconception(
     "5.5",
     "no noise is drawn when none is given: zeros are mixed in",
     edit=("torch.randn_like(x_0)", "torch.zeros_like(x_0)"),
+)
+misconception(
+    "5.5",
+    "the noise that is drawn is clipped to [−1, 1]",
+    edit=("torch.randn_like(x_0)", "torch.randn_like(x_0).clamp(-1, 1)"),
+)
+misconception(
+    "5.5",
+    "the noise that is drawn is float64 (numpy's), and so is x_t: it should be of the type of x_0",
+    edit=("torch.randn_like(x_0)", "torch.randn_like(x_0, dtype=torch.float64)"),
 )
 misconception(
     "5.5",
