@@ -1136,14 +1136,6 @@ misconception(
 )
 misconception(
     "6.4",
-    "the model is asked for x_t, which it has before its eyes",
-    edit=(
-        'if target == "noise":\n        wanted = noise',
-        'if target == "noise":\n        wanted = q_sample(schedule, x_0, t, noise)',
-    ),
-)
-misconception(
-    "6.4",
     "the model is asked for the noise as it is mixed in, times √(1 − alpha_bar): it is noise of variance 1",
     edit=(
         'if target == "noise":\n        wanted = noise',
