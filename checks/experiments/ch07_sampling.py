@@ -1,12 +1,14 @@
 """Chapter 7: from noise back to pictures.
 
-One mistake should not cost everything: single steps are observed without labels, where guidance has
-nothing to do, and what noise adds is observed as a difference, whatever the mean is. Loops draw their
-noise in an order that is free: deterministic walks are compared by numbers, the others by what every
-right walk has in common. Both look at what the model was called with, not at the callback.
+One mistake should cost its own points only. Single steps are observed without labels, where guidance has
+nothing to do, and what noise adds is observed as a difference, whatever the mean is. A walk is compared
+with the learner's own steps, taken one by one. Loops draw their noise in an order that is free, so it is
+looked at what all right walks have in common. The callback is not needed to see any of this: the model
+remembers what it was called with.
 """
 
 import math
+from itertools import pairwise
 from operator import index
 
 from torch import nn
@@ -17,6 +19,7 @@ from checks.lab import expression_of
 
 SHAPE = (4, 2, 3, 6)
 CROWD = (8, 3, 12, 14)  # enough numbers for statistics
+FEW = (0.2, 0.3, 0.4, 0.6)  # betas of a short schedule
 EDGES = (0, 1, 2, 10, 11)  # timesteps at the ends of the short schedule, where mistakes hide
 NULL = 5  # label of toy_model's null class
 
@@ -33,6 +36,10 @@ def scheduled(impl, *betas):
 
 def zeros(*shape):
     return noted(0 * normal(*shape), f"torch.zeros({', '.join(map(str, shape))})")
+
+
+def ones(*shape):
+    return noted(0 * normal(*shape) + 1, f"torch.ones({', '.join(map(str, shape))})")
 
 
 def drawn(impl, loop):
@@ -175,51 +182,69 @@ def visited(model):
     return found
 
 
-def pictured(schedule, model, x, t, y=None, scale=1.0, target="noise", clip=True):
+def pictured(schedule, model, x, t):
     """The x_0 that belongs to x at t."""
-    batch_t, a = torch.full((len(x),), t), schedule.alpha_bars[t]
+    a = schedule.alpha_bars[t]
     with torch.no_grad():
-        u = model(x, batch_t, None)
-        prediction = u if y is None else u + scale * (model(x, batch_t, y) - u)
-    if target == "v":
-        x_0 = a.sqrt() * x - (1 - a).sqrt() * prediction
-    else:
-        x_0 = (x - (1 - a).sqrt() * prediction) / a.sqrt()
-    return x_0.clamp(-1, 1) if clip else x_0
+        noise = model(x, torch.full((len(x),), t), None)
+    return ((x - (1 - a).sqrt() * noise) / a.sqrt()).clamp(-1, 1)
 
 
-def ancestral_noise(schedule, model, out, variance="posterior", **options):
-    """What was added in each step of an ancestral walk, in standard deviations; and in the last one."""
-    steps = walk_of(model, len(out))
-    found = []
-    for (t, x), after in zip(steps, [*(x for _, x in steps[1:]), out], strict=True):
-        x_0 = pictured(schedule, model, x, t, **options)
-        beta, bar, prev = schedule.betas[t], schedule.alpha_bars[t], schedule.alpha_bars_prev[t]
-        of_x_t = schedule.alphas[t].sqrt() * (1 - prev)
-        mean = (prev.sqrt() * beta * x_0 + of_x_t * x) / (1 - bar)
-        sigma = (beta if variance == "beta" else beta * (1 - prev) / (1 - bar)).sqrt()
-        found.append((after - mean) / sigma if t else after - mean)
-    return torch.cat(found[:-1] or [out[:0]]), len(found) - 1, rms(found[-1]) if found else 1.0
+def own_ancestral(impl, schedule, y=None, **options):
+    """step(x, t, t_next, noise): a step by the learner's own p_sample."""
+    model = toy_model()
+
+    @torch.no_grad()
+    def step(x, t, t_next, noise):
+        return stepped(impl.p_sample(model, schedule, x, t, y, noise=noise, **options))
+
+    return step
 
 
-def implicit_noise(schedule, model, out, eta):
-    """The same for DDIM."""
-    steps = walk_of(model, len(out))
-    found = []
-    for (t, x), (t_next, after) in zip(steps, [*steps[1:], (-1, out)], strict=True):
-        x_0 = pictured(schedule, model, x, t)
-        now = schedule.alpha_bars[t].double()
-        bar = schedule.alpha_bars[t_next].double() if t_next >= 0 else torch.ones_like(now)
-        noise_t = (x - now.sqrt() * x_0) / (1 - now).sqrt()
-        sigma = eta * ((1 - bar) / (1 - now) * (1 - now / bar).abs()).sqrt()
-        left = after - bar.sqrt() * x_0 - (1 - bar - sigma**2).clamp(min=0).sqrt() * noise_t
-        found.append(left / sigma if sigma > 0 else left)
+def own_implicit(impl, schedule, y=None, guidance_scale=1.0, **options):
+    """step(x, t, t_next, noise): a step by the learner's own guided_prediction and ddim_step."""
+    model = toy_model()
+
+    @torch.no_grad()
+    def step(x, t, t_next, noise):
+        said = impl.guided_prediction(model, x, torch.full((len(x),), t), y, guidance_scale)
+        return stepped(impl.ddim_step(schedule, x, t, t_next, said, noise=noise, **options))
+
+    return step
+
+
+def one_by_one(step, x, path):
+    """Where the steps lead without noise."""
+    for t, t_next in pairwise([*path, -1]):
+        x = step(x, t, t_next, zeros(*x.shape))[0]
+    return x
+
+
+def apart(x, y):
+    """0 for the same pictures, otherwise how they differ."""
+    if not isinstance(x, torch.Tensor) or x.shape != y.shape:
+        return x
+    return 0.0 if rms(x - y) < 1e-4 else x - y
+
+
+def added_on_the_way(step, model, out):
+    """What a walk added to its own steps, in units of what they add for noise 1; and in its last step.
+
+    Returns:
+        The steps on top of each other without the last one, how many these are, and the last one's size.
+    """
+    steps, found = walk_of(model, len(out)), []
+    path, new = [*(t for t, _ in steps[1:]), -1], [*(x for _, x in steps[1:]), out]
+    for (t, x), t_next, after in zip(steps, path, new, strict=True):
+        calm = step(x, t, t_next, zeros(*x.shape))[0]
+        sigma = (step(x, t, t_next, ones(*x.shape))[0] - calm).mean()
+        found.append((after - calm) / sigma if t_next >= 0 and sigma > 1e-3 else after - calm)
     return torch.cat(found[:-1] or [out[:0]]), len(found) - 1, rms(found[-1]) if found else 1.0
 
 
 def quiet(impl, loop, **options):
     """How a loop treats the model: gradients and modes, during and after."""
-    seen, schedule = {}, scheduled(impl, 0.3, 0.4, 0.6)
+    seen, schedule = {}, scheduled(impl, *FEW)
     for training in (True, False):
         inside, inference = toy_model(), []
         model = Wrapped(inside).train(training)  # modes concern what is inside, too
@@ -273,9 +298,9 @@ def starting(impl, loop, **options):
     }
 
 
-def reported(impl, loop, **options):
-    """What the callback is told."""
-    told, model, schedule = [], toy_model(), short_schedule(impl)
+def reported(impl, loop, own=None, **options):
+    """What the callback is told; x_0 is compared with that of the learner's own steps, if there are any."""
+    told, model, schedule = [], toy_model(), scheduled(impl, *FEW)
 
     def callback(i, t, x_t, x_0):
         told.append((int(i), int(t), x_t.clone(), x_0.clone()))
@@ -285,7 +310,11 @@ def reported(impl, loop, **options):
     )
     steps = walk_of(model, len(out))
     new = [*(x for _, x in steps[1:]), out]
-    right = [pictured(schedule, model, x, t) for t, x in steps]
+    if own is None:
+        right = [pictured(schedule, model, x, t) for t, x in steps]
+    else:
+        step, nothing = own(impl, schedule), zeros(*SHAPE)
+        right = [step(x, t, t - 1, nothing)[1] for t, x in steps]
     return {
         "i": [i for i, _, _, _ in told],
         "t": [t for _, t, _, _ in told],
@@ -301,18 +330,14 @@ def alike(ones, others):
     return [x.shape == y.shape and rms(x - y) < 1e-3 for x, y in pairs]
 
 
-def outcomes(impl, loop, schedule, **options):
-    """The pictures of a deterministic walk, under each of the options that samplers share."""
-
-    def draw(y=None, **more):
-        noise = normal(*SHAPE, seed=1)
-        return drawn(impl, loop)(toy_model(), schedule, SHAPE, y, noise=noise, **options, **more)
-
+def under_options(draw):
+    """draw(y, options) with each of the options that samplers share."""
+    y = some_labels()
     return {
-        "labels": draw(some_labels()),
-        "labels, guidance_scale=3": draw(some_labels(), guidance_scale=3.0),
-        "target='v'": draw(target="v"),
-        "clip=False": draw(clip=False),
+        "labels": draw(y),
+        "labels, guidance_scale=3": draw(y, guidance_scale=3.0),
+        "target='v'": draw(None, target="v"),
+        "clip=False": draw(None, clip=False),
     }
 
 
@@ -528,7 +553,12 @@ def last_step(impl):
 )
 def not_clipped(impl):
     step = ancestral(impl)
-    return both({f"t = {t}": step(t, clip=False) for t in (2, 10)})
+    free, clipped = step(10, clip=False), step(10)
+    return {
+        "x_0, t = 2": step(2, clip=False)[1],
+        "x_0, t = 10": free[1],
+        "x_(t−1) is made of it": rms(free[0] - clipped[0]) > 1e-3,
+    }
 
 
 @experiment(
@@ -542,7 +572,7 @@ def not_clipped(impl):
 )
 def from_v(impl):
     step = ancestral(impl)
-    return both({f"t = {t}": step(t, target="v") for t in (0, 2, 11)})
+    return {f"x_0, t = {t}": step(t, target="v")[1] for t in (0, 2, 11)}
 
 
 @experiment(
@@ -556,7 +586,7 @@ def from_v(impl):
 )
 def guided_step(impl):
     step = ancestral(impl)
-    return both({f"s = {s}": step(2, some_labels(), guidance_scale=s) for s in (1.0, 3.0)})
+    return {f"x_0, s = {s}": step(2, some_labels(), guidance_scale=s)[1] for s in (1.0, 3.0)}
 
 
 @experiment(
@@ -574,7 +604,7 @@ def own_noise(impl):
     def step(t, **options):
         return stepped(impl.p_sample(model, schedule, x_t, t, **options))[0]
 
-    sigma = step(6, noise=noted(zeros(*CROWD) + 1, "torch.ones(8, 3, 12, 14)"))
+    sigma = step(6, noise=ones(*CROWD))
     sigma = (sigma - step(6, noise=zeros(*CROWD))).mean()
     if not sigma.abs() > 1e-3:
         sigma = torch.ones_like(sigma)
@@ -636,9 +666,9 @@ def every_timestep(impl):
     ),
 )
 def steps_down(impl):
-    model, schedule, start = toy_model(), short_schedule(impl), normal(*CROWD)
+    model, schedule, start = toy_model(), scheduled(impl, *FEW), normal(*CROWD)
     out = drawn(impl, "p_sample_loop")(model, schedule, CROWD, noise=start)
-    noise, steps, last = ancestral_noise(schedule, model, out)
+    noise, steps, last = added_on_the_way(own_ancestral(impl, schedule), model, out)
     return {
         "added in each step": character(noise, steps or None),
         "added in the last": near(last, 1e-3),
@@ -656,17 +686,19 @@ def steps_down(impl):
     ),
 )
 def options_reach_the_steps(impl):
-    model, schedule = toy_model(), short_schedule(impl)
+    single, start = scheduled(impl, 0.8), normal(*SHAPE, seed=1)
+
+    def strayed(y, **options):
+        out = drawn(impl, "p_sample_loop")(toy_model(), single, SHAPE, y, noise=start, **options)
+        return apart(out, one_by_one(own_ancestral(impl, single, y, **options), start, [0]))
+
+    model, few = toy_model(), scheduled(impl, *FEW)
     y = noted(torch.arange(8) % NULL, f"torch.arange(8) % {NULL}")
-    out = drawn(impl, "p_sample_loop")(
-        *(model, schedule, CROWD, y),
-        **dict(guidance_scale=0.5, target="v", variance="beta", noise=normal(*CROWD)),
-    )
-    noise, steps, last = ancestral_noise(
-        *(schedule, model, out, "beta"), y=y, scale=0.5, target="v"
-    )
+    options = dict(guidance_scale=0.5, target="v", variance="beta", clip=False)
+    out = drawn(impl, "p_sample_loop")(model, few, CROWD, y, noise=normal(*CROWD), **options)
+    noise, steps, last = added_on_the_way(own_ancestral(impl, few, y, **options), model, out)
     return {
-        "one step": outcomes(impl, "p_sample_loop", scheduled(impl, 0.8)),
+        "a walk of one step, minus p_sample": under_options(strayed),
         "added in each step": character(noise, steps or None),
         "added in the last": near(last, 1e-3),
     }
@@ -708,7 +740,7 @@ def starts_from_noise(impl):
     ),
 )
 def noise_of_the_walk(impl):
-    model, schedule, given = toy_model(), scheduled(impl, 0.3, 0.4, 0.6), normal(*SHAPE, seed=1)
+    model, schedule, given = toy_model(), scheduled(impl, *FEW), normal(*SHAPE, seed=1)
 
     def draw(generator):
         return drawn(impl, "p_sample_loop")(
@@ -728,7 +760,7 @@ def noise_of_the_walk(impl):
     ),
 )
 def callback_of_the_walk(impl):
-    return reported(impl, "p_sample_loop")
+    return reported(impl, "p_sample_loop", own_ancestral)
 
 
 # 7.4
@@ -838,10 +870,12 @@ def end_of_the_walk(impl):
 )
 def noisy_step(impl):
     step, noise, found = implicit(impl), normal(*SHAPE, seed=90), {}
-    for eta, t, t_next in ((1.0, 11, 10), (0.5, 9, 4), (1.0, 2, 1), (0.7, 10, 2), (1.0, 1, 0)):
+    for eta, t, t_next in ((1.0, 11, 10), (0.5, 9, 4), (0.7, 1, 0)):
         without = step(t, t_next, size=0.5, eta=eta)[0]
-        found[f"x without noise, eta = {eta}, {t} → {t_next}"] = without
-        found[f"x with noise − x without, eta = {eta}, {t} → {t_next}"] = (
+        way = f"eta = {eta}, {t} → {t_next}"
+        # As differences, so that this does not depend on what becomes of x_0.
+        found[f"x without noise − x at eta = 0, {way}"] = without - step(t, t_next, size=0.5)[0]
+        found[f"x with noise − x without, {way}"] = (
             step(t, t_next, size=0.5, noise=noise, eta=eta)[0] - without
         )
     return found
@@ -861,6 +895,7 @@ def other_steps(impl):
     return both(
         {
             "target='v'": step(9, 4, size=2.0, target="v"),
+            "target='v', clip=False": step(9, 4, size=2.0, target="v", clip=False),
             "clip=False": step(9, 4, size=2.0, clip=False),
         }
     )
@@ -881,7 +916,7 @@ def own_noise_of_ddim(impl):
     def step(**options):
         return stepped(impl.ddim_step(schedule, x_t, 8, 4, prediction, eta=1.0, **options))[0]
 
-    sigma = step(noise=noted(zeros(*CROWD) + 1, "torch.ones(8, 3, 12, 14)"))
+    sigma = step(noise=ones(*CROWD))
     sigma = (sigma - step(noise=zeros(*CROWD))).mean()
     if not sigma.abs() > 1e-3:
         sigma = torch.ones_like(sigma)
@@ -925,13 +960,19 @@ def refused_steps(impl):
     ),
 )
 def deterministic_walk(impl):
-    found, schedule, noise = {}, short_schedule(impl), normal(*SHAPE, seed=1)
-    for steps in (5, 12, 1):
-        model = toy_model()
+    found, schedule, start = {}, short_schedule(impl), normal(*SHAPE, seed=1)
+    step = own_implicit(impl, schedule)
+    for steps in (5, 1):
+        model, path = toy_model(), [index(t) for t in impl.ddim_timesteps(12, steps)]
         out = drawn(impl, "ddim_sample_loop")(
-            model, schedule, SHAPE, None, steps=steps, noise=noise
+            model, schedule, SHAPE, None, steps=steps, noise=start
         )
-        found |= {f"{steps} steps, t": visited(model), f"{steps} steps, picture": out}
+        found |= {
+            f"{steps} steps: the timesteps are those of ddim_timesteps": visited(model) == path,
+            f"{steps} steps: the walk, minus its steps one by one": apart(
+                out, one_by_one(step, start, path)
+            ),
+        }
     return found
 
 
@@ -945,7 +986,16 @@ def deterministic_walk(impl):
     ),
 )
 def options_reach_ddim(impl):
-    return outcomes(impl, "ddim_sample_loop", short_schedule(impl), steps=3)
+    schedule, start = short_schedule(impl), normal(*SHAPE, seed=1)
+    path = [index(t) for t in impl.ddim_timesteps(12, 2)]
+
+    def strayed(y, **options):
+        out = drawn(impl, "ddim_sample_loop")(
+            toy_model(), schedule, SHAPE, y, steps=2, noise=start, **options
+        )
+        return apart(out, one_by_one(own_implicit(impl, schedule, y, **options), start, path))
+
+    return {"the walk, minus its steps one by one": under_options(strayed)}
 
 
 @experiment(
@@ -959,10 +1009,10 @@ def options_reach_ddim(impl):
 )
 def noisy_walk(impl):
     model, schedule, start = toy_model(), short_schedule(impl), normal(*CROWD)
-    out = drawn(impl, "ddim_sample_loop")(model, schedule, CROWD, steps=7, eta=0.8, noise=start)
-    noise, steps, last = implicit_noise(schedule, model, out, 0.8)
+    out = drawn(impl, "ddim_sample_loop")(model, schedule, CROWD, steps=4, eta=0.8, noise=start)
+    noise, steps, last = added_on_the_way(own_implicit(impl, schedule, eta=0.8), model, out)
 
-    few, given = scheduled(impl, 0.3, 0.4, 0.6), normal(*SHAPE, seed=1)
+    few, given = scheduled(impl, *FEW), normal(*SHAPE, seed=1)
 
     def draw(generator):
         return drawn(impl, "ddim_sample_loop")(
@@ -1013,7 +1063,7 @@ def ddim_starts_from_noise(impl):
     ),
 )
 def callback_of_ddim(impl):
-    return reported(impl, "ddim_sample_loop", steps=5)
+    return reported(impl, "ddim_sample_loop", own_implicit, steps=3)
 
 
 # 7.7
@@ -1063,11 +1113,18 @@ def second_order(impl):
     star=True,
 )
 def frame_of_the_solver(impl):
+    schedule, start = short_schedule(impl), normal(*SHAPE, seed=1)
+
+    def one_step(y, **options):
+        return drawn(impl, "dpm_solver_2m")(
+            toy_model(), schedule, SHAPE, y, steps=1, noise=start, **options
+        )
+
     return {
-        "one step": outcomes(impl, "dpm_solver_2m", short_schedule(impl), steps=1),
+        "one step": under_options(one_step),
         "modes": quiet(impl, "dpm_solver_2m", steps=3),
         "start": starting(impl, "dpm_solver_2m", steps=1),
-        "callback": reported(impl, "dpm_solver_2m", steps=5),
+        "callback": reported(impl, "dpm_solver_2m", steps=3),
     }
 
 
