@@ -320,7 +320,8 @@ def test_the_interval(clip, painting, schedule):
     plain = walks[(7, 8)]  # nothing is visited there
     assert all(torch.equal(a, b) for a, b in zip(walks[None], walks[(0, 11)], strict=True))
     moved = {
-        k: [not torch.allclose(a, b, atol=1e-4) for a, b in zip(v, plain)] for k, v in walks.items()
+        k: [not torch.allclose(a, b, atol=1e-4) for a, b in zip(v, plain, strict=True)]
+        for k, v in walks.items()
     }
     assert moved[(6, 9)] == [False, True, True, True, True]
     assert moved[(4, 4)] == [False, False, False, True, True]

@@ -40,9 +40,8 @@ class ClipLoss(nn.Module):
         self.model, self.schedule = model, schedule
         self.weight, self.target = config.train.clip_loss, config.diffusion.target
         known = load_clip(SMALL if config.data.dataset == "shapes" else DEFAULT, device=device)
-        # In a list, so that the frozen CLIP is no part of what is trained.
-        self._clip = [known.clip]
-        self.register_buffer("texts", texts_of(known, class_prompts(classes)), persistent=False)
+        # In a tuple, so that neither is a part of what is trained and averaged.
+        self._clip = (known.clip, texts_of(known, class_prompts(classes)))
 
     def forward(self, x_t: Tensor, t: Tensor, y: Tensor | None = None) -> Tensor:
         prediction = self.model(x_t, t, y)
@@ -52,11 +51,12 @@ class ClipLoss(nn.Module):
     def loss(self) -> Tensor:
         """Of the last forward pass, weighted; 0 when none of its images had a label."""
         x_t, t, y, prediction = self._last
-        labelled = y < len(self.texts)
+        clip, texts = self._clip
+        labelled = y < len(texts)
         x_t, t, y, prediction = (v[labelled] for v in (x_t, t, y, prediction.float()))
         if not len(y):
             return prediction.sum()
         x_0 = predict_x0(self.schedule, x_t, t, prediction, self.target)
-        cosine = (encode_images(self._clip[0], x_0) * self.texts[y]).sum(1)  # (B,)
+        cosine = (encode_images(clip, x_0) * texts[y]).sum(1)  # (B,)
         alpha_bar = per_image(self.schedule.alpha_bars, t).flatten()
         return self.weight * (alpha_bar * (1 - cosine)).mean()

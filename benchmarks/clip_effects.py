@@ -1,0 +1,239 @@
+"""What CLIP is good for, measured by a referee that took no part: best of n, guidance, both, free text.
+
+    make bench ARGS="clip_effects"                on the under-trained model that comes with the package
+    make bench ARGS="clip_effects --only colour"  one part: ranking, guidance, failures, colour, loss
+
+Every way of drawing begins from the same noise. Right is what the judge says (a classifier trained on
+real pictures alone) or, for colours, what the pixels say; never the CLIP that ranked or guided. Writes
+benchmarks/results/clip_effects.json after each way, so that it can be stopped.
+"""
+
+import argparse
+import json
+import os
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ddpm_ref import shapes
+from ddpm_ref.clip.clip import class_prompts, encode_images, rerank
+from ddpm_ref.clip.drawing import (
+    NORMALISED_SCALE,
+    SCALE,
+    Guide,
+    draw_guided,
+    similarities,
+    texts_of,
+)
+from ddpm_ref.clip.models import load_clip
+from ddpm_ref.data import to_image, to_model_range
+from ddpm_ref.judge import appoint_referee, class_accuracy, frechet_distance
+from ddpm_ref.presets import DataConfig, preset
+from ddpm_ref.runs import fit_to_dataset, load_painter, train
+
+RESULTS = Path(__file__).parent / "results" / "clip_effects.json"
+PARTS = ("ranking", "guidance", "failures", "colour", "loss")
+BEST_OF = (2, 4, 8)
+
+
+class Bench:
+    """The models, the noise, and the table that grows."""
+
+    def __init__(self, model: str, n: int):
+        self.painter, self.clip = load_painter(model), load_clip("shapes")
+        self.referee = appoint_referee(DataConfig())
+        self.n = n
+        self.y = torch.arange(n) % len(self.painter.classes)
+        self.noise = self.painter.noise(n, seed=0)
+        self.texts = texts_of(self.clip, class_prompts(self.painter.classes))
+        self.plain = replace(self.painter.config.sample, guidance_scale=1.0)
+        self.rows: dict[str, dict] = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
+
+    def note(self, part: str, name: str, **row) -> None:
+        self.rows.setdefault(part, {})[name] = row
+        self.rows |= {"cpus": os.cpu_count(), "torch": torch.__version__.split("+")[0]}
+        RESULTS.parent.mkdir(exist_ok=True)
+        RESULTS.write_text(json.dumps(self.rows, indent=2) + "\n")
+        told = ", ".join(
+            f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in row.items()
+        )
+        print(f"{part}: {name}: {told}", flush=True)
+
+    def score(self, x: Tensor, seconds: float, calls: float) -> dict:
+        """Calls: evaluations of the U-Net a picture, forward and backward."""
+        y = self.y[: len(x)]
+        features, guessed = self.referee.judge.look_at(x)
+        right, each = class_accuracy(guessed, y, len(self.painter.classes))
+        seen = similarities(self.clip, x, self.texts)
+        return {
+            "n": len(x),
+            "class_accuracy": right,
+            "worst_class_accuracy": min(each),
+            "frechet_distance": frechet_distance(features, self.referee.features),
+            "clip_similarity": seen.gather(1, y[:, None]).mean().item(),
+            "clip_matching_accuracy": (seen.argmax(1) == y).double().mean().item(),
+            "ms_per_image": 1000 * seconds / len(x),
+            "unet_passes": calls,
+        }
+
+    def real(self) -> None:
+        x, y = to_model_range(self.referee.real.images), self.referee.real.labels
+        seen = similarities(self.clip, x, self.texts)
+        self.note(
+            *("ceiling", "real held-out pictures"),
+            n=len(x),
+            class_accuracy=self.referee.accuracy,
+            clip_similarity=seen.gather(1, y[:, None]).mean().item(),
+            clip_matching_accuracy=(seen.argmax(1) == y).double().mean().item(),
+        )
+
+    def draw(self, part: str, name: str, how, n: int | None = None) -> Tensor:
+        n = n or self.n
+        began = time.process_time()
+        x = self.painter.draw(self.y[:n], self.noise[:n], how)
+        calls = how.steps * (1 if how.guidance_scale == 1 else 2)
+        self.note(part, name, **self.score(x, time.process_time() - began, calls))
+        return x
+
+    def guide(self, part: str, name: str, how, guide: Guide, n: int | None = None) -> Tensor:
+        n = n or self.n
+        began = time.process_time()
+        texts = self.texts[self.y[:n]]
+        x = draw_guided(self.painter, self.clip, texts, self.y[:n], self.noise[:n], how, guide)
+        calls = how.steps * (1 if how.guidance_scale == 1 else 2)
+        calls *= 2 if guide.through_model else 1
+        self.note(part, name, **self.score(x, time.process_time() - began, calls))
+        return x
+
+    def ranking(self) -> None:
+        """The first candidate of each picture is the one drawn without ranking, from the same noise."""
+        began = time.process_time()
+        candidates = [self.painter.draw(self.y, self.noise, self.plain)]
+        self.note(
+            *("ranking", "plain"), **self.score(candidates[0], time.process_time() - began, 10)
+        )
+        for k in range(1, max(BEST_OF)):
+            candidates.append(
+                self.painter.draw(self.y, self.painter.noise(self.n, seed=1000 + k), self.plain)
+            )
+        together = torch.stack(candidates, 1)  # (N, K, C, H, W)
+        flat = together.flatten(0, 1)
+        seen = similarities(self.clip, flat, self.texts).view(self.n, len(candidates), -1)
+        seconds = (time.process_time() - began) / len(candidates)
+        for k in BEST_OF:
+            best = [int(rerank(seen[i, :k], int(self.y[i]), 1)) for i in range(self.n)]
+            x = together[torch.arange(self.n), best]
+            self.note("ranking", f"best of {k}", **self.score(x, k * seconds, k * self.plain.steps))
+
+    def guidance(self) -> None:
+        self.draw("guidance", "plain", self.plain)
+        free = replace(self.plain, guidance_scale=2.0)
+        self.draw("guidance", "classifier-free, 2", free)
+        default = Guide()
+        self.guide("guidance", f"CLIP, {SCALE:g} (default)", self.plain, default)
+        self.guide("guidance", f"CLIP, {SCALE:g}, and classifier-free, 2", free, default)
+        for scale in (10.0, 30.0):
+            self.guide("guidance", f"CLIP, {scale:g}", self.plain, Guide(scale))
+        self.guide(
+            *("guidance", f"CLIP, {SCALE:g}, not through the model", self.plain),
+            Guide(through_model=False),
+        )
+        self.guide("guidance", f"CLIP, {SCALE:g}, t ≤ 600", self.plain, Guide(interval=(0, 600)))
+
+    def failures(self, n: int = 300) -> None:
+        self.guide("failures", f"CLIP, {SCALE:g}", self.plain, Guide(), n)
+        self.guide("failures", "scale 300", self.plain, Guide(300.0), n)
+        self.guide("failures", "scale 3000", self.plain, Guide(3000.0), n)
+        self.guide("failures", "x_0 not clipped", self.plain, Guide(clip_x0=False), n)
+        for size in (NORMALISED_SCALE, 0.3):
+            guide = Guide(size, normalise=True)
+            self.guide("failures", f"normalised, {size:g}", self.plain, guide, n)
+        self.guide(
+            *("failures", "normalised, 0.3, t ≥ 150", self.plain),
+            *(Guide(0.3, normalise=True, interval=(150, 999)), n),
+        )
+
+    def colour(self) -> None:
+        """ "a photo of a blue heart" of a model that knows hearts, but not what blue is."""
+        painter = load_painter()  # the good one: colour is what is asked for, not a mended class
+        names = [f"{c} {k}" for c in shapes.COLOURS for k in painter.classes]
+        texts = texts_of(self.clip, class_prompts(names))  # (80, D)
+        wanted = torch.arange(self.n) % len(names)
+        y, colour = wanted % len(painter.classes), wanted // len(painter.classes)
+        how = painter.config.sample
+        for name, guide in (("without", None), (f"CLIP, {SCALE:g} (default)", Guide())):
+            began = time.process_time()
+            if guide is None:
+                x = painter.draw(y, self.noise, how)
+            else:
+                x = draw_guided(painter, self.clip, texts[wanted], y, self.noise, how, guide)
+            seconds = time.process_time() - began
+            pixels = (to_image(x) * 255).round().byte().numpy()
+            reached = torch.from_numpy(shapes.colour_seen(pixels)) == colour
+            seen = similarities(self.clip, x, texts)
+            self.note(
+                *("colour", name),
+                n=self.n,
+                colour_accuracy=reached.double().mean().item(),
+                by_colour={
+                    c: reached[colour == k].double().mean().item()
+                    for k, c in enumerate(shapes.COLOURS)
+                },
+                class_accuracy=class_accuracy(self.referee.judge.look_at(x)[1], y, 10)[0],
+                clip_similarity=seen.gather(1, wanted[:, None]).mean().item(),
+                ms_per_image=1000 * seconds / self.n,
+            )
+        real = self.referee.real.images
+        x = to_model_range(real)
+        index = 10**9 + torch.randperm(len(x), generator=torch.Generator().manual_seed(0))
+        true = torch.from_numpy(shapes.colour_of(index.numpy()))
+        with torch.no_grad():
+            rows = encode_images(self.clip.clip, x) @ texts.T
+        truth = true * 10 + self.referee.real.labels
+        measured = torch.from_numpy(shapes.colour_seen(real.numpy())) == true
+        self.note(
+            *("colour", "real held-out pictures"),
+            n=len(x),
+            colour_accuracy=measured.double().mean().item(),
+            clip_similarity=rows.gather(1, truth[:, None]).mean().item(),
+        )
+
+    def loss(self, folder: Path, images: int = 29_000) -> None:
+        """The recipe of the under-trained model with a CLIP loss, the same seed and number of images."""
+        for weight in (0.0, 0.1, 1.0):
+            config = preset("demo")
+            knobs = replace(config.train, images=images, seed=1, clip_loss=weight)
+            config, pictures = fit_to_dataset(replace(config, train=knobs))
+            began = time.process_time()
+            train(config, pictures, folder / f"weight-{weight:g}")
+            seconds = time.process_time() - began
+            self.painter = load_painter(folder / f"weight-{weight:g}")
+            x = self.painter.draw(self.y, self.noise, self.plain)
+            row = self.score(x, 0.0, self.plain.steps)
+            row = {k: v for k, v in row.items() if k not in ("ms_per_image", "unet_passes")}
+            self.note("loss", f"weight {weight:g}", **row, train_cpu_seconds=seconds, images=images)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", default="undertrained")
+    parser.add_argument("--n", type=int, default=1000)
+    parser.add_argument("--only", choices=PARTS, nargs="+", default=PARTS)
+    options = parser.parse_args()
+    bench = Bench(options.model, options.n)
+    bench.real()
+    for part in options.only:
+        if part == "loss":
+            import tempfile
+
+            with tempfile.TemporaryDirectory() as folder:
+                bench.loss(Path(folder))
+        else:
+            getattr(bench, part)()
+
+
+if __name__ == "__main__":
+    main()
