@@ -376,6 +376,16 @@ misconception(
 )
 misconception(
     "3.2",
+    "the shift is added before the scale is multiplied: norm2(h) · (1 + scale) comes first",
+    edit=("self.norm2(h) * (1 + scale) + shift", "(self.norm2(h) + shift) * (1 + scale)"),
+)
+misconception(
+    "3.2",
+    "scale and shift are taken in turn from c (every other number): the first half of c is the scale",
+    edit=("cond.chunk(2, dim=1)", "(cond[:, 0::2], cond[:, 1::2])"),
+)
+misconception(
+    "3.2",
     "the shift is forgotten",
     edit=("self.norm2(h) * (1 + scale) + shift", "self.norm2(h) * (1 + scale)"),
 )
@@ -424,6 +434,20 @@ misconception(
         ("F.silu(cond)", "F.relu(cond)"),
         ("F.silu(h)", "F.relu(h)"),
     ),
+)
+misconception(
+    "3.1",
+    "GELU where SiLU belongs",
+    edit=(
+        ("F.silu(self.norm1(x))", "F.gelu(self.norm1(x))"),
+        ("F.silu(cond)", "F.gelu(cond)"),
+        ("F.silu(h)", "F.gelu(h)"),
+    ),
+)
+misconception(
+    "3.1",
+    "an activation in place (inplace=True) writes into the caller's cond",
+    edit=("F.silu(cond)", "F.silu(cond, inplace=True)"),
 )
 misconception(
     "3.1",
@@ -555,6 +579,12 @@ misconception(
     "whole channels are dropped (Dropout2d), not single numbers",
     edit=("nn.Dropout(dropout)", "nn.Dropout2d(dropout)"),
 )
+misconception(
+    "3.1",
+    "the argument `dropout` is not handed on: nn.Dropout() drops every second number",
+    edit=("nn.Dropout(dropout)", "nn.Dropout()"),
+)
+
 # Arguments.
 misconception(
     "3.1",
@@ -606,6 +636,16 @@ misconception(
     "3.3",
     "the sum goes through an activation; the skip path has to stay free of it",
     edit=("h + self.skip(x) if", "F.silu(h + self.skip(x)) if"),
+)
+misconception(
+    "3.3",
+    "a ReLU after the sum, as in the first ResNets; the skip path has to stay free of it",
+    edit=("h + self.skip(x) if", "F.relu(h + self.skip(x)) if"),
+)
+misconception(
+    "3.3",
+    "the sum is divided by 2: h and the skip are added, not averaged",
+    edit=("h + self.skip(x) if", "(h + self.skip(x)) / 2 if"),
 )
 misconception(
     "3.3",

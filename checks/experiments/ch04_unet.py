@@ -68,7 +68,7 @@ def probes(tag):
             if x.shape[1] != self.channels:
                 raise Misfit(
                     f"a ResidualBlock made for {self.channels} channels got {x.shape[1]}, "
-                    f"at {by(x.shape[2:])}"
+                    f"{too(x.shape[1], self.channels)}, at {by(x.shape[2:])}"
                 )
             leaf = tag(len(calls), (len(x), self.out_channels, *x.shape[2:])).requires_grad_()
             # The learner gets a copy, which may be changed in place.
@@ -118,6 +118,10 @@ def same(a, b) -> bool:
 
 def shape_of(x) -> str:
     return str(tuple(x.shape))
+
+
+def too(got: int, wanted: int) -> str:
+    return "too few" if got < wanted else "too many"
 
 
 def by(size) -> str:
@@ -178,7 +182,8 @@ class Readable(TorchFunctionMode):
             a, b = sorted(map(int, sizes.groups()))
             says = f"something of size {a} is added to something of size {b}"
         elif channels:
-            says = f"a convolution made for {channels[1]} channels got {channels[2]}"
+            made, got = map(int, channels.groups())
+            says = f"a convolution made for {made} channels got {got}, {too(got, made)}"
         elif "must match except in dimension" in text:
             parts = " and ".join(sorted({self.described(part) for part in self.parts}))
             says = f"{parts} cannot be joined: height and width differ"
@@ -229,10 +234,18 @@ def takes_the_skip_before_halving(impl):
     probe, calls = probes(unlike)
     x, cond = normal(2, 16, 6, 10), normal(2, 32, seed=1)
     h, skip = impl.rebuilt(ResidualBlock=probe).DownBlock(16, 24, 32)(x, cond)
+    same_width, more = probes(unlike)
+    start = x.clone().requires_grad_()
+    # With as many channels out as in, h could be made of x by mistake, and no error would tell.
+    halved, _ = impl.rebuilt(ResidualBlock=same_width).DownBlock(16, 16, 32)(start, cond)
     return {
         "h": shape_of(h),
         "skip": shape_of(skip),
         "skip is": source(skip, required(calls), x),
+        "16 → 16, h has to do with the last block": bool(
+            reach(halved, required(more)[-1].leaf).any()
+        ),
+        "16 → 16, h has to do with x": bool(reach(halved, start).any()),
         "the first residual block gets": source(calls[0].x, [], x),
         "the residual blocks are told": condition_of(calls, cond),
     }
@@ -257,16 +270,29 @@ def joins_the_skip_to_what_comes_from_below(impl):
     with Readable():
         out = impl.rebuilt(ResidualBlock=probe).UpBlock(24, 16, 8, 32)(below, beside, cond)
     joined = required(calls)[0].x
-    far = reach(joined[..., -6:, -8:], below)[0, 0].item()
+    quarters = {
+        "top left": joined[..., :6, :8],
+        "top right": joined[..., :6, 8:],
+        "bottom left": joined[..., 6:, :8],
+        "bottom right": joined[..., 6:, 8:],
+    }
+    # Again with equal widths, where the skip could be added once more and no error would tell.
+    same_width, more = probes(unlike)
+    low, high = normal(2, 16, 6, 8), normal(2, 16, 12, 16, seed=2)
+    with Readable():
+        equal = impl.rebuilt(ResidualBlock=same_width).UpBlock(16, 16, 16, 32)(low, high, cond)
     return {
         "the first residual block gets": shape_of(joined),
         "channels of the skip in it": channels_of(skip, joined),
         "places of the skip in it": int((reach(joined, beside) > 0).sum()),
         "places of x in it": int((reach(joined, below) > 0).sum()),
-        "the top left of x is found": "bottom right too" if far else "top left",
+        "the top left of x is found": [
+            name for name, part in quarters.items() if reach(part, below)[0, 0]
+        ],
         "the residual blocks are told": condition_of(calls, cond),
         "out": shape_of(out),
         "out is": source(out, calls, x),
+        "with equal widths, out is": source(equal, required(more), low),
     }
 
 
@@ -288,7 +314,12 @@ def attends_to_every_place(impl):
     module = filled(impl.SelfAttention2d(16, 2), x, names=None, width=8)
     x.requires_grad_()
     out = module(x)
-    return {"out": out, "gradient": gradients(out, x)[0]}
+    learning = module.train()(x)
+    return {
+        "out": out,
+        "gradient": gradients(out, x)[0],
+        "in training mode": "the same" if same(learning, out) else "something else",
+    }
 
 
 def unused(module, call) -> list[str]:
@@ -383,8 +414,10 @@ def arrival(calls, size) -> str:
         return f"{arrived} of {wanted.shape[1]} channels of the skip"
     if not reach(up[0].x, down[-1].leaf).all():
         return "the skip, cut off from its gradient"
-    later = sum(channels_of(wanted, call.x) for call in up[1:])
-    return "the skip" if not later else "the skip, more than once"
+    # What was halved may be a skip too, at the resolution below, which is over by now.
+    later = calls[next(k for k, call in enumerate(calls) if call is up[0]) + 1 :]
+    again = any(channels_of(wanted, call.x) or reach(call.x, down[-1].leaf).any() for call in later)
+    return "the skip, more than once" if again else "the skip"
 
 
 def is_told(call) -> bool:
@@ -450,6 +483,12 @@ def moved(a, b, share: float = 1e-2) -> list[int]:
     return [i for i in range(len(a)) if (a[i] - b[i]).norm() > share * a[i].norm()]
 
 
+def which(images_moved: list[int], meant: int) -> str:
+    if meant not in images_moved:
+        return "nothing" if not images_moved else "other images"
+    return "it alone" if images_moved == [meant] else "others, too"
+
+
 @experiment(
     "4.4",
     "Time and class move the image that they belong to",
@@ -465,8 +504,12 @@ def listens_to_time_and_class(impl):
     with torch.no_grad():
         out = model(x, t, y)
         return {
-            "t moves its image": 2 in moved(out, model(x, timesteps(3, 3, 49, 7), y)),
-            "y moves its image": 1 in moved(out, model(x, t, labels(1, 3, 0, 2))),
+            "another t for the third image moves": which(
+                moved(out, model(x, timesteps(3, 3, 49, 7), y)), 2
+            ),
+            "another y for the second image moves": which(
+                moved(out, model(x, t, labels(1, 3, 0, 2))), 1
+            ),
         }
 
 
@@ -607,32 +650,45 @@ def attends_where_it_should(impl):
     probe, calls = probes(unlike)
     probed = impl.rebuilt(ResidualBlock=probe)
     options = dict(num_classes=5, base_width=8, multipliers=(1, 2, 1), image_size=16)
-    model = probed.UNet(**options, attention_resolutions=(8, 4), heads=2)
-    inputs = images(1, 3, 24, 40), timesteps(3), labels(1)
-    with torch.no_grad():
-        trouble_of(model, calls, *inputs)  # lazy layers come into being
-    awake(model)
-    calls.clear()
-    trouble = trouble_of(model, calls, *inputs)
-    following = dict(zip(map(id, required(calls)), calls[1:], strict=False))  # but for the last one
-
-    def reaches(call):
-        return bool(reach(following[id(call)].x[..., -1, -1], call.leaf)[0, 0])
-
-    def way(which, size):
-        blocks = [call for call in calls.way(which, size) if id(call) in following]
-        return "attention" if any(map(reaches, blocks)) else "none" if blocks else "no block"
-
-    return {
+    trouble, way = attention_of(probed, calls, **options, attention_resolutions=(8, 4), heads=2)
+    found = {
         "trouble": trouble,
         "way down, level 0": way("down", (24, 40)),
         "way down, level 1": way("down", (12, 20)),
         "middle": way("middle", (6, 10)),
         "way up, level 1": way("up", (12, 20)),
+    }
+    _, way = attention_of(probed, calls, **options, attention_resolutions=(8,), heads=2)
+    return {
+        **found,
+        "middle, when not asked for": way("middle", (6, 10)),
         "3 heads for 8 channels": raises(
             lambda: probed.UNet(**options, attention_resolutions=(4,), heads=3)
         ),
     }
+
+
+def attention_of(probed, calls, **options):
+    """Make a U-Net; what does not fit in it, and a function: on which way, at which size → what is there."""
+    model = probed.UNet(**options)
+    inputs = images(1, 3, 24, 40), timesteps(3), labels(1)
+    calls.clear()
+    with torch.no_grad():
+        trouble_of(model, calls, *inputs)  # lazy layers come into being
+    awake(model)
+    calls.clear()
+    trouble = trouble_of(model, calls, *inputs)
+    seen = Calls(required(calls))  # of this network, whatever is built after it
+    following = dict(zip(map(id, seen), seen[1:], strict=False))  # but for the last one
+
+    def reaches(call):
+        return bool(reach(following[id(call)].x[..., -1, -1], call.leaf)[0, 0])
+
+    def way(which, size):
+        blocks = [call for call in seen.way(which, size) if id(call) in following]
+        return "attention" if any(map(reaches, blocks)) else "none" if blocks else "no block"
+
+    return trouble, way
 
 
 @experiment(
@@ -677,6 +733,15 @@ misconception(
 )
 misconception(
     "4.1",
+    "h is made of x, not of what the residual block returned",
+    edit=(
+        "x = attention(block(x, cond))\n        return self.down(x), x",
+        "h, x = x, attention(block(x, cond))\n"
+        "        return self.down(h if h.shape == x.shape else x), x",
+    ),
+)
+misconception(
+    "4.1",
     "(skip, h) is returned where (h, skip) belongs",
     edit=("return self.down(x), x", "return x, self.down(x)"),
 )
@@ -695,7 +760,7 @@ misconception(
 )
 misconception(
     "4.1",
-    "the way down does not get the condition",
+    "the residual blocks of the way down are told something else than cond",
     edit=(
         "x = attention(block(x, cond))\n        return self.down(x), x",
         "x = attention(block(x, torch.zeros_like(cond)))\n        return self.down(x), x",
@@ -705,6 +770,14 @@ misconception(
     "4.2",
     "the skip is ignored: there are zeros where it belongs",
     edit=("[self.up(x), skip]", "[self.up(x), torch.zeros_like(skip)]"),
+)
+misconception(
+    "4.2",
+    "the skip is added once more after the residual blocks",
+    edit=(
+        "x = attention(block(x, cond))\n        return x",
+        "x = attention(block(x, cond))\n        return x + skip if x.shape == skip.shape else x",
+    ),
 )
 misconception(
     "4.2",
@@ -753,6 +826,30 @@ misconception(
     edit=(
         "scaled_dot_product_attention(q, k, v)",
         "scaled_dot_product_attention(q, k, v, scale=c**-0.5)",
+    ),
+)
+misconception(
+    "4.3",
+    "divided by C / heads where its square root belongs",
+    edit=(
+        "scaled_dot_product_attention(q, k, v)",
+        "scaled_dot_product_attention(q, k, v, scale=self.heads / c)",
+    ),
+)
+misconception(
+    "4.3",
+    "the images of the batch look at each other, place by place (nn.MultiheadAttention: batch_first)",
+    edit=(
+        "F.scaled_dot_product_attention(q, k, v)",
+        "F.scaled_dot_product_attention(*(a.transpose(0, 2) for a in (q, k, v))).transpose(0, 2)",
+    ),
+)
+misconception(
+    "4.3",
+    "dropout in the attention",
+    edit=(
+        "scaled_dot_product_attention(q, k, v)",
+        "scaled_dot_product_attention(q, k, v, dropout_p=0.1 * self.training)",
     ),
 )
 misconception(
@@ -876,7 +973,7 @@ misconception(
 )
 misconception(
     "4.4",
-    "the timestep is ignored",
+    "the timestep is ignored, or all but (t goes in as it is, divided by nothing)",
     edit=("self.condition(t, y)", "self.condition(torch.zeros_like(t), y)"),
 )
 misconception(
@@ -891,6 +988,11 @@ misconception(
 )
 misconception(
     "4.4",
+    "the whole batch gets one timestep",
+    edit=("self.condition(t, y)", "self.condition(t.max().expand(len(t)), y)"),
+)
+misconception(
+    "4.4",
     "y=None is used as if it were labels",
     edit=("self.condition(t, y)", "self.condition(t, y.long())"),
 )
@@ -901,7 +1003,7 @@ misconception(
 )
 misconception(
     "4.4",
-    "the middle does not get the condition",
+    "the residual blocks of the middle are told something else than cond",
     edit=(
         "in enumerate(self.middle):\n            h = block(h, cond)",
         "in enumerate(self.middle):\n            h = block(h, torch.zeros_like(cond))",
@@ -1016,6 +1118,14 @@ misconception(
     "4.4",
     "attention is one level off",
     edit=("heads if r in attention_resolutions", "heads if r // 2 in attention_resolutions"),
+)
+misconception(
+    "4.4",
+    "attention is at every level below the first that was asked for",
+    edit=(
+        "heads if r in attention_resolutions else 0",
+        "heads if r <= max(attention_resolutions, default=0) else 0",
+    ),
 )
 misconception(
     "4.4",

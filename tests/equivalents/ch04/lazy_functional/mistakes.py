@@ -37,12 +37,14 @@ MISTAKES = {
     "height and width are exchanged on the way back": [
         ("reshape(b, h, w, c)", "reshape(b, w, h, c).transpose(1, 2)")
     ],
-    "the timestep is ignored": [("self.cond(t, y)", "self.cond(0 * t, y)")],
+    "the timestep is ignored, or all but (t goes in as it is, divided by nothing)": [
+        ("self.cond(t, y)", "self.cond(0 * t, y)")
+    ],
     "the class is ignored": [("self.cond(t, y)", "self.cond(t, None)")],
     "y=None is taken for class 0: the null class is label num_classes": [
         ("self.cond(t, y)", "self.cond(t, 0 * t if y is None else y)")
     ],
-    "the middle does not get the condition": [
+    "the residual blocks of the middle are told something else than cond": [
         (
             "isinstance(layer, SelfAttention2d) else layer(h, cond)",
             "isinstance(layer, SelfAttention2d) else layer(h, 0 * cond)",

@@ -44,7 +44,9 @@ MISTAKES = {
     "v is forgotten: the keys themselves are averaged": [
         ("torch.matmul(weights, value)", "torch.matmul(weights, key)")
     ],
-    "the timestep is ignored": [("self.embedding(t, y)", "self.embedding(t * 0, y)")],
+    "the timestep is ignored, or all but (t goes in as it is, divided by nothing)": [
+        ("self.embedding(t, y)", "self.embedding(t * 0, y)")
+    ],
     "the class is ignored": [("self.embedding(t, y)", "self.embedding(t)")],
     "y=None is taken for class 0: the null class is label num_classes": [
         ("self.embedding(t, y)", "self.embedding(t, t * 0 if y is None else y)")

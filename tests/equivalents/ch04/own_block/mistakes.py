@@ -7,7 +7,7 @@ MISTAKES = {
     "(skip, h) is returned where (h, skip) belongs": [
         ("return self.shrink(halved(x)), x", "return x, self.shrink(halved(x))")
     ],
-    "the way down does not get the condition": [
+    "the residual blocks of the way down are told something else than cond": [
         (
             "x = block(x, cond)\n        return self.shrink(halved(x)), x",
             "x = block(x, torch.zeros_like(cond))\n        return self.shrink(halved(x)), x",
@@ -38,11 +38,13 @@ MISTAKES = {
     "the skips are detached: no gradient comes back through them": [
         ("kept.insert(0, skip)", "kept.insert(0, skip.detach())")
     ],
-    "the timestep is ignored": [("self.condition(t, y)", "self.condition(torch.zeros_like(t), y)")],
+    "the timestep is ignored, or all but (t goes in as it is, divided by nothing)": [
+        ("self.condition(t, y)", "self.condition(torch.zeros_like(t), y)")
+    ],
     "y=None is used as if it were labels": [
         ("self.condition(t, y)", "self.condition(t, y.long())")
     ],
-    "the middle does not get the condition": [
+    "the residual blocks of the middle are told something else than cond": [
         ("x = self.middle(x, cond)", "x = self.middle(x, 0 * cond)")
     ],
     "an activation on the output: noise is not confined to [−1, 1]": [

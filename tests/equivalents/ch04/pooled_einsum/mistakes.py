@@ -72,13 +72,15 @@ MISTAKES = {
             '            h = self.levels[f"up{i}"](h, skip, cond)',
         )
     ],
-    "the timestep is ignored": [("self.cond(t, y)", "self.cond(torch.zeros_like(t), y)")],
+    "the timestep is ignored, or all but (t goes in as it is, divided by nothing)": [
+        ("self.cond(t, y)", "self.cond(torch.zeros_like(t), y)")
+    ],
     "the class is ignored": [("self.cond(t, y)", "self.cond(t, None)")],
     "the whole batch gets the condition of its first image": [
         ("self.cond(t, y)", "self.cond(t, y)[[0] * len(x)]")
     ],
     "y=None is used as if it were labels": [("self.cond(t, y)", "self.cond(t, y.long())")],
-    "the middle does not get the condition": [
+    "the residual blocks of the middle are told something else than cond": [
         ("self.bottom(h, cond)", "self.bottom(h, torch.zeros_like(cond))")
     ],
     "an activation on the output: noise is not confined to [−1, 1]": [

@@ -10,7 +10,7 @@ MISTAKES = {
     "the skip is taken before the residual block, not after it": [
         ("return self.halve(h), h", "return self.halve(h), x")
     ],
-    "the way down does not get the condition": [
+    "the residual blocks of the way down are told something else than cond": [
         ("h = self.blocks(x, cond)", "h = self.blocks(x, torch.zeros_like(cond))")
     ],
     "the skip is ignored: there are zeros where it belongs": [
@@ -51,12 +51,14 @@ MISTAKES = {
     "height and width are exchanged on the way back": [
         ("reshape(b, c, h, w) + x", "reshape(b, c, w, h).mT + x")
     ],
-    "the timestep is ignored": [("self.condition(t, y)", "self.condition(torch.zeros_like(t), y)")],
+    "the timestep is ignored, or all but (t goes in as it is, divided by nothing)": [
+        ("self.condition(t, y)", "self.condition(torch.zeros_like(t), y)")
+    ],
     "the class is ignored": [("self.condition(t, y)", "self.condition(t)")],
     "y=None is taken for class 0: the null class is label num_classes": [
         ("self.condition(t, y)", "self.condition(t, torch.zeros_like(t) if y is None else y)")
     ],
-    "the middle does not get the condition": [
+    "the residual blocks of the middle are told something else than cond": [
         ("return self.middle(x, cond)", "return self.middle(x, torch.zeros_like(cond))")
     ],
     "an activation on the output: noise is not confined to [−1, 1]": [
