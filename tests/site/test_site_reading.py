@@ -118,14 +118,18 @@ def test_an_open_question_shows_the_model_answer_and_counts_points(page):
     assert form.locator(".rubric .question-status").text_content() == total
 
 
-ANSWER_ALL = """([wanted, keys]) => Object.fromEntries([...document.querySelectorAll('form.question')].map((form) => {
-    const given = wanted[form.id.slice(2)];
-    if (form.dataset.kind === 'open') return [form.id, null];
-    if (form.dataset.kind === 'numeric') form.querySelector('input').value = given;
-    else form.querySelectorAll(':scope > fieldset > .option input').forEach((box, place) => box.checked = given[place]);
-    form.requestSubmit();
-    return [form.id, form.querySelector(':scope > fieldset > .question-status').dataset.right];
-}))"""
+ANSWER_ALL = """(answers) => {
+    const answer = (form) => {
+        const given = answers[form.id.slice(2)];
+        const boxes = [...form.querySelectorAll(':scope > fieldset > .option input')];
+        if (form.dataset.kind === 'open') return [form.id, null];
+        if (form.dataset.kind === 'numeric') form.querySelector('input').value = given;
+        for (const [place, box] of boxes.entries()) box.checked = given[place];
+        form.requestSubmit();
+        return [form.id, form.querySelector(':scope > fieldset > .question-status').dataset.right];
+    };
+    return Object.fromEntries([...document.querySelectorAll('form.question')].map(answer));
+}"""
 
 
 def test_the_pages_and_the_terminal_agree_on_every_question(page):
@@ -142,9 +146,9 @@ def test_the_pages_and_the_terminal_agree_on_every_question(page):
             id: 3 * answer + 1 if isinstance(answer, float) else [not chosen for chosen in answer]
             for id, answer in right.items()
         }
-        # A radio button that is set last wins: set the wrong one only.
+        # Of radio buttons the one that is set last wins, a wrong one as well.
         for answers, verdict in ((right, "true"), (wrong, "false")):
-            said = page.evaluate(ANSWER_ALL, [answers, known])
+            said = page.evaluate(ANSWER_ALL, answers)
             assert set(said) == {f"q-{q.id}" for q in questions}
             assert {said[f"q-{id}"] for id in answers} == {verdict}, number
 
@@ -205,8 +209,11 @@ def test_paper_holds_the_text_and_what_is_open(page, tmp_path):
         assert not page.locator(gone).first.is_visible(), gone
     assert not page.locator("details.answer").first.is_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= 718
-    colours = "[getComputedStyle(document.body).backgroundColor, getComputedStyle(document.querySelector('article')).color]"
-    paper, ink = (sum(map(int, re.findall(r"\d+", c)[:3])) for c in page.evaluate(colours))
+    looks = (
+        "(element) => [getComputedStyle(element).backgroundColor, getComputedStyle(element).color]"
+    )
+    colours = page.locator("body").evaluate(looks)
+    paper, ink = (sum(map(int, re.findall(r"\d+", c)[:3])) for c in colours)
     assert paper > 700 and ink < 300, "black on white, also for who reads in the dark"
     page.emulate_media(media="screen")
     page.get_by_role("button", name="Open all answers").first.click()
@@ -219,7 +226,7 @@ def test_a_phone_has_the_menu(browser, address):
     context = browser.new_context(base_url=address, viewport=PHONE, has_touch=True)
     page = context.new_page()
     opened(page, "chapters/ch03/")
-    page.locator("label[for=__drawer]").first.tap()
+    page.locator(".md-header label[for=__drawer]").tap()
     page.get_by_role("link", name="4 · The U-Net").first.tap()
     page.wait_for_url("**/chapters/ch04/")
     context.close()
