@@ -52,20 +52,28 @@ def symptom_pictures(number: int) -> dict[str, dict]:
 
 
 def _item(mistake: Misconception, pictures: dict[str, dict], root: str) -> str:
-    parts = [f"<li><p>{markdown_code(mistake.says)}</p>"]
-    if entry := pictures.get(mistake.says):
-        source = html.escape(f"{root}gallery/{entry['samples']}", quote=True)
-        parts.append(
-            f'<figure><img src="{source}" loading="lazy" '
-            f'alt="Drawn by a model that was trained with this mistake"><figcaption>'
-            "Drawn by a model that was trained with this mistake.</figcaption></figure>"
-        )
+    """What the mistake is; unfolded, the code; below, what a model draws that was trained with it."""
+    says = markdown_code(mistake.says)
+    told = f"<p>{says}</p>"
     if mistake.edits:
-        parts.append('<details class="mistake-code" data-search-exclude><summary>In code</summary>')
-        for old, new in mistake.edits:
-            parts.append(f"<p>Right:</p>{code(old)}<p>Mistaken:</p>{code(new)}")
-        parts.append("</details>")
-    return "".join(parts) + "</li>\n"
+        changes = "".join(
+            f"<p>Right:</p>{code(old)}<p>Mistaken:</p>{code(new)}" for old, new in mistake.edits
+        )
+        told = (
+            f'<details class="mistake"><summary>{says}</summary>'
+            f"<div data-search-exclude>{changes}</div></details>"
+        )
+    entry = pictures.get(mistake.says)
+    return f"<li>{told}{_symptom(entry, root) if entry else ''}</li>\n"
+
+
+def _symptom(entry: dict, root: str) -> str:
+    source = html.escape(f"{root}gallery/{entry['samples']}", quote=True)
+    what = "Drawn by a model that was trained with this mistake"
+    return (
+        f'<figure><img src="{source}" loading="lazy" alt="{what}">'
+        f"<figcaption>{what}.</figcaption></figure>"
+    )
 
 
 def exercises(chapter: Chapter) -> str:

@@ -1,10 +1,12 @@
 """The built site, without a browser: its links, its size, what it is made of."""
 
 import hashlib
+import re
 
 import pytest
 
 from docs.tools import links
+from docs.tools.sources import ROOT
 
 pytestmark = pytest.mark.xdist_group("site")
 
@@ -47,6 +49,13 @@ def test_the_build_is_quick_and_the_site_small(built):
     )
 
 
+def test_nothing_is_left_that_should_have_become_something_else(built):
+    for page in built.folder.rglob("*.html"):
+        text = page.read_text(encoding="utf-8")
+        seen = re.sub(r"(?s)<(pre|code)\b.*?</\1>", "", text)
+        assert re.findall(r"#!number.{0,40}|--8&lt;--|```.{0,20}|:::.{0,20}", seen) == [], page.name
+
+
 def test_what_builds_the_site_is_not_in_it(built):
     kinds = {file.suffix for file in built.folder.rglob("*") if file.is_file()}
     assert kinds.isdisjoint({".py", ".yaml", ".md"})
@@ -54,8 +63,6 @@ def test_what_builds_the_site_is_not_in_it(built):
 
 def test_katex_is_what_was_taken_from_its_package(built):
     folder = built.folder / "katex"
-    from docs.tools.sources import ROOT
-
     sums = dict(
         reversed(line.split())
         for line in (ROOT / "docs" / "katex" / "SHA256SUMS").read_text().splitlines()
