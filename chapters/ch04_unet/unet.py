@@ -43,7 +43,8 @@ class DownBlock(nn.Module):
     def __init__(self, in_channels: int, out_channels: int, cond_dim: int, heads: int = 0):
         super().__init__()
         # TODO(4.1): a ResidualBlock; SelfAttention2d(out_channels, heads) if heads, else
-        # nn.Identity(); and something that halves height and width.
+        # nn.Identity(); and something that halves height and width. (Names are yours; the README has
+        # those that the shipped weights fit.)
         raise NotImplementedError("TODO(4.1)")
 
     def forward(self, x: Tensor, cond: Tensor) -> tuple[Tensor, Tensor]:

@@ -43,10 +43,13 @@ class DownBlock(nn.Module):
     def __init__(self, in_channels: int, out_channels: int, cond_dim: int, heads: int = 0):
         super().__init__()
         # TODO(4.1): a ResidualBlock; SelfAttention2d(out_channels, heads) if heads, else
-        # nn.Identity(); and something that halves height and width.
+        # nn.Identity(); and something that halves height and width. (Names are yours; the README has
+        # those that the shipped weights fit.)
         ### BEGIN SOLUTION
-        self.block = ResidualBlock(in_channels, out_channels, cond_dim)
-        self.attention = SelfAttention2d(out_channels, heads) if heads else nn.Identity()
+        self.blocks = nn.ModuleList([ResidualBlock(in_channels, out_channels, cond_dim)])
+        self.attention = nn.ModuleList(
+            [SelfAttention2d(out_channels, heads) if heads else nn.Identity()]
+        )
         self.down = nn.Conv2d(out_channels, out_channels, 3, stride=2, padding=1)
         ### END SOLUTION
 
@@ -62,7 +65,7 @@ class DownBlock(nn.Module):
         """
         # TODO(4.1): block, attention, then h and the skip. Which of the two is taken first?
         ### BEGIN SOLUTION
-        skip = self.attention(self.block(x, cond))  # (B, out, H, W)
+        skip = self.attention[0](self.blocks[0](x, cond))  # (B, out, H, W)
         return self.down(skip), skip  # (B, out, H/2, W/2), (B, out, H, W)
         ### END SOLUTION
 
@@ -99,8 +102,11 @@ class UpBlock(nn.Module):
             nn.Upsample(scale_factor=2, mode="nearest"),
             nn.Conv2d(in_channels, in_channels, 3, padding=1),
         )
-        self.block = ResidualBlock(in_channels + skip_channels, out_channels, cond_dim)
-        self.attention = SelfAttention2d(out_channels, heads) if heads else nn.Identity()
+        width = in_channels + skip_channels
+        self.blocks = nn.ModuleList([ResidualBlock(width, out_channels, cond_dim)])
+        self.attention = nn.ModuleList(
+            [SelfAttention2d(out_channels, heads) if heads else nn.Identity()]
+        )
         ### END SOLUTION
 
     def forward(self, x: Tensor, skip: Tensor, cond: Tensor) -> Tensor:
@@ -117,7 +123,7 @@ class UpBlock(nn.Module):
         # TODO(4.2): enlarge, concatenate along the channels, block, attention.
         ### BEGIN SOLUTION
         x = torch.cat([self.up(x), skip], dim=1)  # (B, in + skip, H, W)
-        return self.attention(self.block(x, cond))  # (B, out, H, W)
+        return self.attention[0](self.blocks[0](x, cond))  # (B, out, H, W)
         ### END SOLUTION
 
 
@@ -253,8 +259,8 @@ class UNet(nn.Module):
         for level in range(levels - 1):
             self.downs.append(DownBlock(width, widths[level], cond_dim, heads_at[level]))
             width = widths[level]
-        self.middle1 = ResidualBlock(width, widths[-1], cond_dim)
-        self.middle2 = ResidualBlock(widths[-1], widths[-1], cond_dim)
+        first = ResidualBlock(width, widths[-1], cond_dim)
+        self.middle = nn.ModuleList([first, ResidualBlock(widths[-1], widths[-1], cond_dim)])
         self.middle_attention = nn.Identity()
         if heads_at[-1]:
             self.middle_attention = SelfAttention2d(widths[-1], heads_at[-1])
@@ -294,8 +300,8 @@ class UNet(nn.Module):
         for down in self.downs:
             h, skip = down(h, cond)
             skips.append(skip)
-        h = self.middle_attention(self.middle1(h, cond))
-        h = self.middle2(h, cond)
+        h = self.middle_attention(self.middle[0](h, cond))
+        h = self.middle[1](h, cond)
         for up in self.ups:
             h = up(h, skips.pop(), cond)  # the last skip taken is the first one used
         return self.head(F.silu(self.head_norm(h)))  # (B, channels, H, W)
