@@ -97,6 +97,10 @@ def draw_guided(
     generator = torch.Generator().manual_seed(seed + 2)
 
     def guided(chosen: slice) -> ClipGuided:
+        # Named only where they are asked for: chapter 9 does not ask for them, and a learner's code
+        # (`ddpm_ref.borrowed`) may not have them.
+        extras = {"normalise": True} if guide.normalise else {}
+        extras |= {"augment": Views(guide.views, generator)} if guide.views else {}
         return ClipGuided(
             painter.model,
             painter.schedule,
@@ -107,8 +111,7 @@ def draw_guided(
             how.guidance_scale,
             painter.config.diffusion.target,
             through_model=guide.through_model,
-            normalise=guide.normalise,
-            augment=Views(guide.views, generator) if guide.views else None,
+            **extras,
         )
 
     return painter.draw(y, noise, how, seed, advance=advance, guide=guided, clip=guide.clip_x0)
