@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from checks.catalogue import Chapter, chapters
+from checks.gallery import picture_of
 from checks.grader import CRASHED, FAILED, NOT_STARTED, PASSED, TIMED_OUT, ChapterResult, Result
 
 # Wrapped by the terminal, not by us: a line to be pasted has to stay one line.
@@ -89,6 +90,9 @@ def _experiment(result: Result, feedback: str) -> None:
         _indented(f">>> {result.call}", "cyan")
     if feedback == "named":
         _indented(_named(result), "magenta")
+        for mistake in result.mistakes:
+            if picture := picture_of(mistake):
+                _indented(f"a model trained with this mistake draws this: {_near(picture)}", "dim")
     else:
         _indented(
             f"hint:  python -m checks hint {e.id}    name it:  python -m checks why {e.id}", "dim"

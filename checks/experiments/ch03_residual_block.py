@@ -394,6 +394,7 @@ misconception(
     "3.2",
     "the condition is ignored: neither scale nor shift is used",
     edit=(" * (1 + scale) + shift", ""),
+    draws="condition-ignored",
 )
 misconception(
     "3.2",
@@ -600,7 +601,12 @@ misconception(
 
 # The skip path.
 
-misconception("3.3", "there is no skip path", edit=("return h + self.skip(x)", "return h"))
+misconception(
+    "3.3",
+    "there is no skip path",
+    edit=("return h + self.skip(x)", "return h"),
+    draws="no-skip-path",
+)
 misconception(
     "3.3",
     "the skip is not projected where the number of channels changes",

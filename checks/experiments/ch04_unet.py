@@ -970,16 +970,19 @@ misconception(
         "h = up(h, skips.pop(), cond)",
         "h = up(h, F.interpolate(skips.pop(0), (2 * h.shape[2], 2 * h.shape[3])), cond)",
     ),
+    draws="skips-in-the-wrong-order",
 )
 misconception(
     "4.4",
     "the timestep is ignored, or all but (t goes in as it is, divided by nothing)",
     edit=("self.condition(t, y)", "self.condition(torch.zeros_like(t), y)"),
+    draws="timestep-ignored",
 )
 misconception(
     "4.4",
     "the class is ignored",
     edit=("self.condition(t, y)", "self.condition(t, None)"),
+    draws="class-ignored",
 )
 misconception(
     "4.4",
@@ -1016,6 +1019,7 @@ misconception(
         "return self.head(F.silu(self.head_norm(h)))",
         "return torch.tanh(self.head(F.silu(self.head_norm(h))))",
     ),
+    draws="activation-on-the-output",
 )
 misconception(
     "4.4",

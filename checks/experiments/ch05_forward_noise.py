@@ -736,6 +736,7 @@ misconception(
     "5.3",
     "no product is taken: alpha_bars are the alphas of single steps",
     edit=("alphas.cumprod(0)", "alphas.clone()"),
+    draws="no-product",
 )
 misconception(
     "5.3",
@@ -1012,6 +1013,7 @@ misconception(
     "5.5",
     "alpha_bar without its root before x_0: the variance no longer adds up to one",
     edit=("alpha_bar.sqrt() * x_0 +", "alpha_bar * x_0 +"),
+    draws="alpha-bar-without-its-root",
 )
 misconception(
     "5.5",
@@ -1056,6 +1058,7 @@ misconception(
         "per_image(schedule.alpha_bars, t)  # (B, 1, 1, 1)",
         "per_image(schedule.betas, t)  # (B, 1, 1, 1)",
     ),
+    draws="beta-for-alpha-bar",
 )
 misconception(
     "5.5",

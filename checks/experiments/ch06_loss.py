@@ -756,6 +756,7 @@ misconception(
         "(batch_size,), device=device, generator=generator)",
         "(1,), device=device, generator=generator).expand(batch_size)",
     ),
+    draws="one-timestep-a-batch",
 )
 misconception(
     "6.1",
@@ -908,6 +909,7 @@ misconception(
         "torch.where(drop, null_label, y)",
         "torch.where(drop, torch.randint_like(y, null_label), y)",
     ),
+    draws="labels-by-chance",
 )
 misconception(
     "6.2",
@@ -1020,6 +1022,7 @@ misconception(
         "alpha_bar.sqrt() * noise - (1 - alpha_bar).sqrt() * x_0",
         "(1 - alpha_bar).sqrt() * x_0 - alpha_bar.sqrt() * noise",
     ),
+    draws="sign-of-v-turned",
 )
 misconception(
     "6.3",
@@ -1084,6 +1087,7 @@ misconception(
     "6.4",
     "the model gets x_0: it should see the noisy x_t",
     edit=("model(q_sample(schedule, x_0, t, noise), t, y)", "model(x_0, t, y)"),
+    draws="model-sees-x0",
 )
 misconception(
     "6.4",
@@ -1112,6 +1116,7 @@ misconception(
         "model(q_sample(schedule, x_0, t, noise), t, y)",
         "model(q_sample(schedule, x_0, t), t, y)",
     ),
+    draws="other-noise-mixed-in",
 )
 misconception(
     "6.4",

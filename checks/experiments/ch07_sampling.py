@@ -1843,11 +1843,13 @@ misconception(
     "7.5",
     "the prediction itself is used as the noise: after clipping it no longer fits, and it may be v",
     edit=("noise_t = predict_noise(schedule, x_t, at_t, x_0)", "noise_t = prediction"),
+    draws="prediction-as-noise",
 )
 misconception(
     "7.5",
     "in ddim_step x_0 is not clipped",
     edit=("x_0 = torch.clamp(x_0, -1, 1) if clip else x_0", "x_0 = x_0 * 1"),
+    draws="x0-not-clipped",
 )
 misconception(
     "7.5",
@@ -1873,6 +1875,7 @@ misconception(
         "x_next = math.sqrt(after) * x_0 + direction * noise_t",
         "x_next = (math.sqrt(after) * x_0 + direction * noise_t).clamp(-1, 1)",
     ),
+    draws="x-next-clipped",
 )
 misconception(
     "7.5",
@@ -1881,6 +1884,7 @@ misconception(
         "x_0 = predict_x0(schedule, x_t, at_t, prediction, target)",
         'x_0 = predict_x0(schedule, x_t, at_t, prediction, "noise")',
     ),
+    draws="target-ignored",
 )
 misconception(
     "7.5", "ddim_step returns x_0 before x_next", edit=("return x_next, x_0", "return x_0, x_next")
@@ -1900,6 +1904,7 @@ misconception(
         "now, after = _alpha_bar(schedule, t), _alpha_bar(schedule, t_next)",
         "now, after = _alpha_bar(schedule, t), float(schedule.alpha_bars[t_next])",
     ),
+    draws="last-alpha-bar-wrong",
 )
 misconception(
     "7.5",
@@ -1970,6 +1975,7 @@ misconception(
         "x_next = math.sqrt(after) * x_0 + direction * noise_t",
         "x_next = after * x_0 + direction * noise_t",
     ),
+    draws="alpha-bar-next-without-its-root",
 )
 misconception(
     "7.5",
