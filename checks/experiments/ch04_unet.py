@@ -982,7 +982,6 @@ misconception(
     "4.4",
     "the class is ignored",
     edit=("self.condition(t, y)", "self.condition(t, None)"),
-    draws="class-ignored",
 )
 misconception(
     "4.4",
@@ -1019,7 +1018,6 @@ misconception(
         "return self.head(F.silu(self.head_norm(h)))",
         "return torch.tanh(self.head(F.silu(self.head_norm(h))))",
     ),
-    draws="activation-on-the-output",
 )
 misconception(
     "4.4",

@@ -736,7 +736,6 @@ misconception(
     "5.3",
     "no product is taken: alpha_bars are the alphas of single steps",
     edit=("alphas.cumprod(0)", "alphas.clone()"),
-    draws="no-product",
 )
 misconception(
     "5.3",
@@ -1058,7 +1057,6 @@ misconception(
         "per_image(schedule.alpha_bars, t)  # (B, 1, 1, 1)",
         "per_image(schedule.betas, t)  # (B, 1, 1, 1)",
     ),
-    draws="beta-for-alpha-bar",
 )
 misconception(
     "5.5",

@@ -756,7 +756,6 @@ misconception(
         "(batch_size,), device=device, generator=generator)",
         "(1,), device=device, generator=generator).expand(batch_size)",
     ),
-    draws="one-timestep-a-batch",
 )
 misconception(
     "6.1",
@@ -1022,7 +1021,6 @@ misconception(
         "alpha_bar.sqrt() * noise - (1 - alpha_bar).sqrt() * x_0",
         "(1 - alpha_bar).sqrt() * x_0 - alpha_bar.sqrt() * noise",
     ),
-    draws="sign-of-v-turned",
 )
 misconception(
     "6.3",
@@ -1087,7 +1085,6 @@ misconception(
     "6.4",
     "the model gets x_0: it should see the noisy x_t",
     edit=("model(q_sample(schedule, x_0, t, noise), t, y)", "model(x_0, t, y)"),
-    draws="model-sees-x0",
 )
 misconception(
     "6.4",
