@@ -939,16 +939,18 @@ def _evaluate(
         progress=console.tracker,
     )
     real = to_model_range(referee.real.images)
+    distances = None
+    if fid:
+        from ddpm_ref.clip.fid import FidAndKid
+
+        distances = FidAndKid(real, painter.device)
     drawn: list = []
 
     def look(x, y, suffix: str) -> dict:
         drawn[:] = [x, y]  # of the last way of drawing, for the pictures
         found = jury.scores(x, y, suffix) if jury else {}
-        if fid:
-            from ddpm_ref.clip.fid import fid_and_kid
-
-            measured = fid_and_kid(x, real, painter.device)
-            found |= {name + suffix: value for name, value in measured.items()}
+        if distances:
+            found |= {name + suffix: value for name, value in distances(x).items()}
         return found
 
     times = 1 if how.guidance_scale == 1 else 2

@@ -309,7 +309,7 @@ def guide(
     clip_scale: Annotated[
         float | None,
         typer.Option(
-            help="How strongly CLIP pulls; 0 not at all. Default: 20, or 0.1 with --normalise.",
+            help="How strongly CLIP pulls; 0 not at all. Default: 30, or 0.1 with --normalise.",
             show_default=False,
         ),
     ] = None,

@@ -278,7 +278,7 @@ def test_the_clip_loss_by_hand(small):
 def test_fid_and_kid():
     """With torchmetrics, where it is installed, and a network of our own in place of Inception."""
     pytest.importorskip("torchmetrics")
-    from ddpm_ref.clip.fid import fid_and_kid
+    from ddpm_ref.clip.fid import FidAndKid
     from ddpm_ref.judge import frechet_distance
 
     class Means(torch.nn.Module):
@@ -291,18 +291,21 @@ def test_fid_and_kid():
 
     x, real = (to_model_range(load_dataset("shapes", size=n).images) for n in (60, 90))
     x = (x * 0.7).clamp(-1, 1)
-    found = fid_and_kid(x, real, feature=Means())
+    measure = FidAndKid(real, feature=Means())
+    found = measure(x)
+    assert measure(real)["fid"] == pytest.approx(0, abs=1e-4)
+    assert measure(x) == found  # one set of pictures leaves nothing behind for the next
     assert found["fid_n"] == [60, 90]
     features = [Means()(((v + 1) * 127.5).round().byte()) for v in (x, real)]
     assert found["fid"] == pytest.approx(frechet_distance(*features), rel=1e-2, abs=1e-4)
-    assert found["kid"] > fid_and_kid(real[:45], real[45:], feature=Means())["kid"]
+    assert found["kid"] > FidAndKid(real[45:], feature=Means())(real[:45])["kid"]
 
 
 def test_fid_without_torchmetrics(monkeypatch):
     import sys
 
-    from ddpm_ref.clip.fid import fid_and_kid
+    from ddpm_ref.clip.fid import FidAndKid
 
     monkeypatch.setitem(sys.modules, "torchmetrics.image.fid", None)
     with pytest.raises(UserError, match="pip install"):
-        fid_and_kid(torch.zeros(4, 3, 8, 8), torch.zeros(4, 3, 8, 8))
+        FidAndKid(torch.zeros(4, 3, 8, 8))

@@ -71,8 +71,8 @@ except SystemExit as end:
 
 @pytest.mark.parametrize(
     "statement",
-    ["import ddpm_ref.cli", HELP.format(""), HELP.format("'train', ")],
-    ids=["import", "help", "help of train"],
+    ["import ddpm_ref.cli", HELP.format(""), HELP.format("'train', "), HELP.format("'guide', ")],
+    ids=["import", "help", "help of train", "help of guide"],
 )
 def test_help_does_not_wait_for_torch(statement):
     loaded = loaded_after(statement)
@@ -82,7 +82,7 @@ def test_help_does_not_wait_for_torch(statement):
 
 def test_chapters_load_only_torch():
     """A learner's first check must not wait for what its chapter does not use."""
-    modules = ("embeddings", "blocks", "unet", "diffusion", "loss", "sampling")
+    modules = ("embeddings", "blocks", "unet", "diffusion", "loss", "sampling", "clip.clip")
     loaded = loaded_after("import " + ", ".join(f"ddpm_ref.{name}" for name in modules))
     assert "torch" in loaded
     heavy = {"torchvision", "open_clip", "matplotlib", "typer", "rich", "PIL"}
@@ -135,8 +135,8 @@ def typed_in(*names):
 
 
 def test_the_commands_of_the_readme_exist():
-    typed = typed_in("README.md")
-    assert {"sample", "train"} <= {command for command, _ in typed}
+    typed = typed_in("README.md", "docs/clip.md")
+    assert {"sample", "train", "guide", "clip-train"} <= {command for command, _ in typed}
     for command, options in typed:
         assert command in COMMANDS
         known = {o for p in COMMANDS[command].params for o in (*p.opts, *p.secondary_opts)}
@@ -145,9 +145,9 @@ def test_the_commands_of_the_readme_exist():
 
 def test_the_commands_that_help_speaks_of_exist():
     """Help texts and messages name commands, too."""
-    source = (ROOT / "ddpm_ref" / "cli.py").read_text(encoding="utf-8")
-    named = set(re.findall(r"\bddpm ([a-z]+)\b", source))
-    assert {"demo", "sample"} <= named
+    source = "\n".join(path.read_text(encoding="utf-8") for path in PACKAGE)
+    named = set(re.findall(r"\bddpm ([a-z]+(?:-[a-z]+)*)\b", source))
+    assert {"demo", "sample", "clip-train"} <= named
     assert named <= set(COMMANDS)
 
 

@@ -18,7 +18,7 @@ from ddpm_ref.clip.models import ClipModel
 from ddpm_ref.presets import SampleConfig
 from ddpm_ref.runs import Painter
 
-SCALE, NORMALISED_SCALE = 20.0, 0.1
+SCALE, NORMALISED_SCALE = 30.0, 0.1
 
 
 @dataclass(frozen=True)
