@@ -208,7 +208,10 @@ def test_paper_holds_the_text_and_what_is_open(page, tmp_path):
     for gone in (".md-header", ".md-sidebar--primary", ".md-footer", ".question-check"):
         assert not page.locator(gone).first.is_visible(), gone
     assert not page.locator("details.answer").first.is_visible()
-    assert page.evaluate("document.documentElement.scrollWidth") <= 718
+    for other in ("chapters/ch05/", "learn/", ""):
+        opened(page, other)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 718, other
+    opened(page, "chapters/ch05/")
     looks = (
         "(element) => [getComputedStyle(element).backgroundColor, getComputedStyle(element).color]"
     )

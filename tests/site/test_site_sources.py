@@ -5,6 +5,7 @@ import shlex
 
 import pytest
 import typer
+import yaml
 
 from checks.cli import app as grader
 from ddpm_ref.cli import app as reference
@@ -123,3 +124,31 @@ def test_pieces_of_source_are_found_by_name():
     assert '"""' not in brief and "return alpha_bar.sqrt() * x_0" in brief
     with pytest.raises(ValueError, match="has no q_smaple"):
         sources.piece("ddpm_ref/diffusion.py", "q_smaple")
+
+
+SECTIONS = ["Goal", "Theory", "Your code", "Common mistakes", "Questions", "Further reading"]
+
+
+@pytest.mark.parametrize("number", range(1, 10))
+def test_a_chapter_s_page_has_its_sections_in_order(number):
+    page = check.DOCS / "chapters" / f"ch{number:02}.md"
+    text = re.sub(r"(?s)```.*?```", "", page.read_text(encoding="utf-8"))
+    assert re.findall(r"^## (.+)$", text, re.MULTILINE) == SECTIONS
+    fences = {b.language: b.body.strip() for b in check.blocks(page)}
+    assert {fences[name] for name in ("exercises", "mistakes", "questions")} == {str(number)}
+
+
+def test_the_site_can_move_to_another_builder():
+    """Two plugins and no hooks: what else there is, other builders of such a mkdocs.yml would ignore."""
+    text = (check.ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    plugins = text.partition("\nplugins:\n")[2].partition("\n\n")[0]
+    assert re.findall(r"^  - (\w+)", plugins, re.MULTILINE) == ["search", "mkdocstrings"]
+    assert not re.search(r"^(hooks|repo_url):", text, re.MULTILINE)
+
+
+def test_the_site_is_published_by_the_command_that_builds_it_here():
+    workflow = yaml.safe_load(
+        (check.ROOT / ".github" / "workflows" / "docs.yml").read_text(encoding="utf-8")
+    )
+    steps = workflow["jobs"]["build"]["steps"]
+    assert [step["run"] for step in steps if "run" in step] == ["python make.py docs"]
