@@ -50,6 +50,8 @@ class Misconception:
 class Chapter:
     """A chapter: `folder` under chapters/ and solutions/, `module` there and in `ddpm_ref`.
 
+    `minutes` is what its core work takes a junior who follows the README (with the reading).
+
     Where the reference has a package of that name, `inside` is the module in it.
     """
 
@@ -57,6 +59,7 @@ class Chapter:
     title: str
     folder: str
     module: str
+    minutes: int
     inside: str = ""
 
     @property
@@ -94,15 +97,15 @@ class Chapter:
 
 
 ALL = (
-    Chapter(1, "Datasets", "ch01_datasets", "data"),
-    Chapter(2, "Embeddings", "ch02_embeddings", "embeddings"),
-    Chapter(3, "The residual block", "ch03_residual_block", "blocks"),
-    Chapter(4, "The U-Net", "ch04_unet", "unet"),
-    Chapter(5, "Forward noise", "ch05_forward_noise", "diffusion"),
-    Chapter(6, "Loss", "ch06_loss", "loss"),
-    Chapter(7, "Sampling", "ch07_sampling", "sampling"),
-    Chapter(8, "Training", "ch08_training", "training"),
-    Chapter(9, "CLIP", "ch09_clip", "clip", inside="clip"),
+    Chapter(1, "Datasets", "ch01_datasets", "data", 50),
+    Chapter(2, "Embeddings", "ch02_embeddings", "embeddings", 40),
+    Chapter(3, "The residual block", "ch03_residual_block", "blocks", 45),
+    Chapter(4, "The U-Net", "ch04_unet", "unet", 110),
+    Chapter(5, "Forward noise", "ch05_forward_noise", "diffusion", 55),
+    Chapter(6, "Loss", "ch06_loss", "loss", 60),
+    Chapter(7, "Sampling", "ch07_sampling", "sampling", 110),
+    Chapter(8, "Training", "ch08_training", "training", 110),
+    Chapter(9, "CLIP", "ch09_clip", "clip", 70, inside="clip"),
 )
 
 

@@ -129,14 +129,15 @@ def points(result: ChapterResult) -> str:
 def board(results: list[ChapterResult]) -> None:
     """One line a chapter."""
     table = Table(box=None, padding=(0, 2), header_style="dim")
-    for name in ("chapter", "", "points", "checks"):
+    for name in ("chapter", "", "minutes", "points", "checks"):
         table.add_column(name)
     for result in results:
         marks = Text()
         for each in result.results:
             marks.append(*_MARKS[each.verdict])
         name = Text(result.chapter.title, "green" if result.passed else "")
-        table.add_row(str(result.chapter.number), name, points(result), marks)
+        number, minutes = str(result.chapter.number), f"{result.chapter.minutes:>7}"
+        table.add_row(number, name, minutes, points(result), marks)
     out.print(Padding(table, (1, 0)))
 
 
