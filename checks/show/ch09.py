@@ -1,4 +1,4 @@
-"""Chapter 9: what the learner's functions make of sixteen candidates: all of them, and those that are kept."""
+"""Chapter 9: what the learner's functions make of sixteen candidates, and which they keep."""
 
 from pathlib import Path
 
@@ -46,7 +46,7 @@ def draw(module, out: Path) -> str:
     save_picture(stack(rows, titles), out)
     scores = module.clip_scores(similarity, y)
     return (
-        f"A model that was stopped early was asked for {CANDIDATES} times {prompts[label]}. CLIP finds that "
-        f"{scores['matching_accuracy']:.0%} of them match, and would keep the {KEEP} below. The average top-1 "
-        f"similarity is {scores['top1_similarity']:.3f}, the intended {scores['intended_similarity']:.3f}."
+        f"A model that was stopped early was asked {CANDIDATES} times for {prompts[label]}. CLIP finds that "
+        f"{scores['matching_accuracy']:.0%} match, and would keep the {KEEP} below. The average top-1 similarity "
+        f"is {scores['top1_similarity']:.3f}, the intended one {scores['intended_similarity']:.3f}."
     )
