@@ -55,10 +55,10 @@ def test_the_chapter_that_is_wrong_is_blamed(number, old, new, grader, tmp_path)
 PLANTED = [
     (1, "return image.float() / 127.5 - 1", "return image.float() / 255", None),
     (2, "self.time(t) + self.label(y)", "self.time(t)[:1] + self.label(y)", None),
-    (3, "h + self.skip(x)", "h", None),
+    (3, "h = h + self.skip(x)", "pass", None),
     (4, "h = up(h, skips.pop(), cond)", "h = up(h, 0 * skips.pop(), cond)", None),
     (5, "/ alpha_bar.sqrt()", "* alpha_bar.sqrt()", 7),
-    (5, "values.to(t.device)[t]", "values.to(t.device)[t - 1]", 6),
+    (5, "return values[t]", "return values[t - 1]", 6),
     (6, "F.mse_loss(prediction.float(), wanted,", "F.mse_loss(prediction.float(), 2 * wanted,", 8),
     (7, "u + guidance_scale *", "u - guidance_scale *", 9),
     (8, "optimizer.zero_grad()", "pass", None),
