@@ -46,7 +46,7 @@ def draw(module, out: Path) -> str:
     save_picture(stack(rows, titles), out)
     scores = module.clip_scores(similarity, y)
     return (
-        f"A model that was stopped early had {CANDIDATES} tries at {prompts[label]}. CLIP says that "
-        f"{scores['matching_accuracy']:.0%} match, and would keep the {KEEP} below. The average top-1 similarity "
-        f"is {scores['top1_similarity']:.3f}, the intended one {scores['intended_similarity']:.3f}."
+        f"{CANDIDATES} tries of a model that was stopped early at {prompts[label]}. CLIP says that "
+        f"{scores['matching_accuracy']:.0%} match, and would keep the {KEEP} below. The average top-1 "
+        f"similarity is {scores['top1_similarity']:.3f}, the intended {scores['intended_similarity']:.3f}."
     )
