@@ -192,8 +192,8 @@ class ToyModel(nn.Module):
 def toy_model(classes: int = 5) -> ToyModel:
     """A model(x, t, y) in eval mode, with one parameter, that bends x by timestep and label.
 
-    Each image is treated on its own, label `classes` is the null class (and what None means), and in
-    training mode it gives 1.3 times as much, as dropout might.
+    Each image is treated on its own, label `classes` is the null class (also as `num_classes`, and what
+    None means), and in training mode it gives 1.3 times as much, as dropout might.
     """
     return noted(ToyModel(classes).eval(), f"toy_model({classes})")
 
