@@ -1,8 +1,10 @@
 """Chapter 8: the loop, against loops written out by hand."""
 
 import copy
+import importlib
 import itertools
 import math
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -10,7 +12,7 @@ import tiny
 import torch
 from torch import nn
 
-from ddpm_ref import jobs
+from ddpm_ref import jobs, training
 from ddpm_ref.data import to_model_range
 from ddpm_ref.errors import UserError
 from ddpm_ref.jobs import Diverged, Hooks
@@ -401,3 +403,94 @@ def test_average_draws_from_a_copy_not_the_model():
         for p in model.parameters():
             p.add_(1.0)
     assert all(torch.equal(before[k], v) for k, v in ema.average.state_dict().items())
+
+
+def chapter_8(epochs, checkpoint=None, state=None, loaders=None):
+    """Train with the loop of chapter 8 as long jobs do with theirs; returns state, loaders and metrics."""
+    recipe = tiny.config(images=216)  # two epochs, for the learning rate
+    if state is None:
+        state, *loaders = tiny.make_state(recipe, tiny.shapes())
+    rows = []
+    training.fit(
+        *(state, *loaders, tiny.schedule(), 10, epochs, "v"),
+        label_dropout=recipe.train.label_dropout,
+        grad_clip=recipe.train.grad_clip,
+        checkpoint=checkpoint,
+        on_epoch=lambda state, metrics: rows.append(metrics),
+    )
+    return state, loaders, rows
+
+
+def test_chapter_8_has_the_loop_of_long_jobs():
+    """The same weights to the bit, and the same losses."""
+    theirs, expected = run_fit(tiny.config(images=216))
+    ours, _, rows = chapter_8(epochs=2)
+    for a, b in zip(ours.model.parameters(), theirs.model.parameters(), strict=True):
+        assert torch.equal(a, b)
+    for a, b in zip(ours.ema.average.parameters(), theirs.ema.average.parameters(), strict=True):
+        assert torch.equal(a, b)
+    for row, other in zip(rows, expected, strict=True):
+        assert {k: row[k] for k in ("epoch", "step", "images_seen")} == {
+            k: other[k] for k in ("epoch", "step", "images_seen")
+        }
+        for name in ("train_loss", "val_loss"):
+            assert row[name] == pytest.approx(other[name], rel=1e-5)
+
+
+def test_chapter_8_goes_on_from_a_checkpoint_to_the_bit(tmp_path):
+    straight, _, _ = chapter_8(epochs=2)
+    path = tmp_path / "last.safetensors"
+    chapter_8(epochs=1, checkpoint=path)
+    assert tiny.tree(tmp_path).keys() == {"last.safetensors", "last.json"}
+    fresh, *loaders = tiny.make_state(tiny.config(images=216), tiny.shapes(), seed=5)
+    torch.rand(7)
+    training.load_checkpoint(path, fresh)
+    resumed, _, rows = chapter_8(2, state=fresh, loaders=loaders)
+    assert [row["epoch"] for row in rows] == [2]
+    for a, b in zip(resumed.model.parameters(), straight.model.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_validate_is_the_mean_over_the_buckets():
+    model, loader, schedule = small_net(), batches(40, 7), tiny.schedule()
+    expected, _ = validate(model, loader, schedule, "v")
+    assert training.validate(model, loader, schedule, "v") == pytest.approx(expected, rel=1e-6)
+
+
+def test_mixed_precision_by_name():
+    for precision, scaled in (("fp32", False), ("bf16", False), ("fp16", True)):
+        _, scaler = training.mixed_precision(torch.device("cpu"), precision)
+        assert scaler.is_enabled() is scaled
+    with pytest.raises(ValueError, match="fp8"):
+        training.mixed_precision(torch.device("cpu"), "fp8")
+
+
+NO_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
+
+
+@pytest.mark.parametrize("kind", ["cpu", pytest.param("cuda", marks=[pytest.mark.gpu, NO_GPU])])
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+@pytest.mark.parametrize("whose", ["ddpm_ref.training", "solutions.ch08_training.training"])
+def test_chapter_8_trains_for_real(whose, precision, kind, tmp_path, monkeypatch):
+    """That of the reference and that of the solution; with a GPU at hand, on the GPU too."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parent.parent))
+    module = importlib.import_module(whose)
+    device = module.select_device(kind)
+    torch.manual_seed(0)
+    model = tiny.make_model(tiny.CONFIG).to(device)
+    optimizer = module.make_optimizer(model, 2e-3)
+    _, scaler = module.mixed_precision(device, precision)
+    average = module.ExponentialMovingAverage(model, 0.9)
+    state = module.TrainingState(model, optimizer, None, scaler, average)
+    images = tiny.shapes()
+    loader = [(to_model_range(images.images[k::4]), images.labels[k::4]) for k in range(4)]
+    rows = []
+    module.fit(
+        *(state, loader, loader[:1], tiny.schedule(), 10, 5, "v"),
+        precision=precision,
+        checkpoint=tmp_path / "last.ckpt",
+        on_epoch=lambda state, metrics: rows.append(metrics["val_loss"]),
+    )
+    assert all(map(math.isfinite, rows)) and rows[-1] < rows[0]
+    module.load_checkpoint(tmp_path / "last.ckpt", state)
+    assert next(state.model.parameters()).device.type == kind

@@ -348,7 +348,13 @@ def starts_as_a_copy(impl):
         "the model learns": [p.requires_grad for p in model.parameters()],
     }
     filled_with(model, 1)
-    return {**facts, "average": inside(ema, model)["weights"]}
+    average = inside(ema, model)["weights"]
+    ema.update(net(3))
+    return {
+        **facts,
+        "average": average,
+        "the model, after an update from another one": weights(model),
+    }
 
 
 @experiment(
@@ -617,23 +623,6 @@ def no_graph_is_kept(impl):
     }
 
 
-class Tables:
-    """Turns a noise schedule into one that says whether its tables are used where they are not."""
-
-    def __init__(self, schedule):
-        self.read = read = []
-
-        class Watched(type(schedule)):
-            def __getattribute__(self, name):
-                value = super().__getattribute__(name)
-                if isinstance(value, torch.Tensor):
-                    read.append(value.device.type)
-                return value
-
-        self.schedule = schedule
-        schedule.__class__ = Watched
-
-
 def on_the_device(run, right):
     """run() on the pretended device.
 
@@ -650,6 +639,17 @@ def on_the_device(run, right):
         raise
     finally:
         fake_device.forget()
+
+
+@contextmanager
+def telling_first(found, right):
+    """Where something was found in the wrong place, an error that follows from it says less."""
+    try:
+        yield
+    except RuntimeError as error:
+        arrived = all(found[key] for key in found)
+        if fake_device.is_to_blame(error) or not arrived or found == right:
+            raise
 
 
 def places(calls, *names):
@@ -684,14 +684,16 @@ def training_on_a_device(impl):
 
     def run():
         losses, model = Losses(), net().to(fake_device.NAME)
-        mean = an_epoch(impl, losses, model, batches(*SIZES), Descent(model))
-        found = places(losses.trained, "x", "y")
-        return {
-            "pictures": found["x"],
-            "labels": found["y"],
-            "tables of the schedule": tables_at(losses.trained),
-            "loss": isinstance(mean, float) and math.isfinite(mean),
-        }
+        found = dict(right)
+        with telling_first(found, right):
+            try:
+                mean = an_epoch(impl, losses, model, batches(*SIZES), Descent(model))
+                found["loss"] = isinstance(mean, float) and math.isfinite(mean)
+            finally:
+                at = places(losses.trained, "x", "y")
+                found |= {"pictures": at["x"], "labels": at["y"]}
+                found["tables of the schedule"] = tables_at(losses.trained)
+        return found
 
     return on_the_device(run, right)
 
@@ -836,13 +838,16 @@ def validation_on_a_device(impl):
 
     def run():
         losses, model = Losses(), net().to(fake_device.NAME)
-        mean = a_validation(impl, losses, model, batches(*SIZES))
-        found = places(losses.validated, *names)
-        return {
-            **{names[key]: value for key, value in found.items()},
-            "tables of the schedule": tables_at(losses.validated),
-            "loss": isinstance(mean, float) and math.isfinite(mean),
-        }
+        found = dict(right)
+        with telling_first(found, right):
+            try:
+                mean = a_validation(impl, losses, model, batches(*SIZES))
+                found["loss"] = isinstance(mean, float) and math.isfinite(mean)
+            finally:
+                at = places(losses.validated, *names)
+                found |= {names[key]: value for key, value in at.items()}
+                found["tables of the schedule"] = tables_at(losses.validated)
+        return found
 
     return on_the_device(run, right)
 
@@ -1064,6 +1069,14 @@ def average_is_validated(impl):
             "best": float(state.best_loss),
             "weights": weights(state.model),
         }
+        half = len(losses.validated) // 2
+        first, second = (
+            [call[key] for call in part for key in ("t", "noise")]
+            for part in (losses.validated[:half], losses.validated[half:])
+        )
+        found["the same is asked in each epoch"] = len(first) == len(second) and all(
+            torch.equal(a, b) for a, b in zip(first, second, strict=True)
+        )
     worse = a_state(impl, best_loss=0.001)
     fitted(impl, Losses(), worse, 1)
     return {**found, "best, when it was better before": float(worse.best_loss)}
@@ -1441,7 +1454,11 @@ misconception(
 misconception(
     "8.3",
     "the average is the model itself, not a copy",
-    edit=("copy.deepcopy(model).eval().requires_grad_(False)", "model"),
+    edit=(
+        ("copy.deepcopy(model).eval().requires_grad_(False)", "model"),
+        # safetensors would refuse to write one tensor under two names.
+        ('{f"{prefix}.{k}": v for k', '{f"{prefix}.{k}": torch.clone(v) for k'),
+    ),
 )
 misconception(
     "8.3",
@@ -1747,6 +1764,14 @@ misconception(
 )
 misconception(
     "8.4",
+    "the device is not the model's: it is chosen anew, select_device()",
+    edit=(
+        "    device = next(model.parameters()).device\n    schedule = schedule.to(device)\n    context",
+        "    device = select_device()\n    schedule = schedule.to(device)\n    context",
+    ),
+)
+misconception(
+    "8.4",
     "the losses are added up in a tensor on the CPU, wherever the model is",
     edit=("torch.zeros((), device=device), 0", "torch.zeros(()), 0"),
 )
@@ -1860,6 +1885,14 @@ misconception(
 )
 misconception(
     "8.5",
+    "only the first batch is validated: return stands inside the loop",
+    edit=(
+        "        total += loss.item() * len(x_0)\n        images += len(x_0)\n",
+        "        total += loss.item() * len(x_0)\n        images += len(x_0)\n        break\n",
+    ),
+)
+misconception(
+    "8.5",
     "the target is not handed on to p_losses",
     edit=(
         "p_losses(model, schedule, x_0, t, y, noise, target)",
@@ -1913,6 +1946,14 @@ misconception(
     edit=(
         "        x_0, t, y, noise = (v.to(device) for v in (x_0, t, y, noise))\n        with autocast",
         "        t, noise = (v.to(device) for v in (t, noise))\n        with autocast",
+    ),
+)
+misconception(
+    "8.5",
+    "the device of the validation is not the model's: it is chosen anew, select_device()",
+    edit=(
+        "    device = next(model.parameters()).device\n    schedule = schedule.to(device)\n    generator",
+        "    device = select_device()\n    schedule = schedule.to(device)\n    generator",
     ),
 )
 misconception(
@@ -2054,6 +2095,14 @@ misconception(
     "8.7",
     "the model is validated, although there is an average",
     edit=("state.ema.applied(state.model) if state.ema else nullcontext()", "nullcontext()"),
+)
+misconception(
+    "8.7",
+    "each epoch is validated with another seed: two validation losses do not compare",
+    edit=(
+        "val_loader, schedule, target, precision=precision)",
+        "val_loader, schedule, target, state.epoch, precision)",
+    ),
 )
 misconception(
     "8.7",

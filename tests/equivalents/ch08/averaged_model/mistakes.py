@@ -17,15 +17,6 @@ MISTAKES = {
     "updates are counted from 1: the first one has i = 0": [
         ("i = self.count", "i = self.count + 1")
     ],
-    "buffers are left as they were in the beginning": [
-        (
-            """        with torch.no_grad():
-            for a, b in zip(self.module.buffers(), model.buffers(), strict=True):
-                a.copy_(b)
-""",
-            "",
-        )
-    ],
     "within `applied` the model still has its own weights": [
         ("        self._exchange(model)\n        try:", "        try:"),
         (

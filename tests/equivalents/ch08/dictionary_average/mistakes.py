@@ -3,8 +3,12 @@
 MISTAKES = {
     "MPS is asked for before CUDA": [
         (
-            '(("cuda", torch.cuda.is_available), ("mps", torch.backends.mps.is_available))',
-            '(("mps", torch.backends.mps.is_available), ("cuda", torch.cuda.is_available))',
+            """        ("cuda", torch.cuda.is_available),
+        ("mps", torch.backends.mps.is_available),
+""",
+            """        ("mps", torch.backends.mps.is_available),
+        ("cuda", torch.cuda.is_available),
+""",
         )
     ],
     "the weight decay is not handed on": [(', "weight_decay": weight_decay}', "}")],
