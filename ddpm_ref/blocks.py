@@ -1,9 +1,11 @@
 """Chapter 3 · The residual block: where picture and condition meet.
 
-x ─► norm ─ silu ─ conv ─► norm · (1 + scale) + shift ─ silu ─ dropout ─ conv ─► + ─►
-│                                  ▲                                             ▲
-│                cond ─ silu ─ linear                                            │
-└────────────────────────────── skip (identity or 1×1) ──────────────────────────┘
+The way through it:
+
+    x ─► norm ─ silu ─ conv ─► norm · (1 + scale) + shift ─ silu ─ dropout ─ conv ─► + ─►
+    │                                  ▲                                             ▲
+    │                cond ─ silu ─ linear                                            │
+    └────────────────────────────── skip (identity or 1×1) ──────────────────────────┘
 """
 
 import torch.nn.functional as F

@@ -1,8 +1,10 @@
 """Chapter 2 · What the network is told besides the picture: which timestep, which class.
 
-t ──► SinusoidalPositionEmbeddings ──┐
-                                     + ──► Linear ─ SiLU ─ Linear ──► cond, for every block
-y ──► ClassEmbedding ────────────────┘
+Two numbers become one vector:
+
+    t ──► SinusoidalPositionEmbeddings ──┐
+                                         + ──► Linear ─ SiLU ─ Linear ──► cond, for every block
+    y ──► ClassEmbedding ────────────────┘
 """
 
 import math

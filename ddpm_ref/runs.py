@@ -1,11 +1,13 @@
 """A run is one folder: what made it, how it went, what it draws.
 
-config.json      the recipe, the classes, the command
-metrics.csv      one row an epoch
-checkpoints/     last and best: a .safetensors each, with its header as .json beside it
-samples/         the same noise drawn after each epoch
-evaluation.json, samples.png, report.html   written by the commands of those names
-rerank and guide (.json, .png), clip-samples.png, clip-similarity.png   by rerank, guide, evaluate --clip
+In it are
+
+    config.json      the recipe, the classes, the command
+    metrics.csv      one row an epoch
+    checkpoints/     last and best: a .safetensors each, with its header as .json beside it
+    samples/         the same noise drawn after each epoch
+    evaluation.json, samples.png, report.html   written by the commands of those names
+    rerank and guide (.json, .png), clip-samples.png, clip-similarity.png   by rerank, guide, evaluate --clip
 """
 
 import csv

@@ -1,8 +1,10 @@
 """Chapter 4 · The U-Net: from a noisy picture to the noise (or the velocity) in it.
 
-x ─ stem ─► DownBlock ──────────── skip ───────────► UpBlock ─► head ─► prediction
-                └► DownBlock ───── skip ──────► UpBlock ┘
-                       └► middle (blocks, attention) ┘
+The way through it, with three levels:
+
+    x ─ stem ─► DownBlock ──────────── skip ───────────► UpBlock ─► head ─► prediction
+                    └► DownBlock ───── skip ──────► UpBlock ┘
+                           └► middle (blocks, attention) ┘
 """
 
 from itertools import pairwise

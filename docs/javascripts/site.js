@@ -76,6 +76,15 @@
   };
 
   // Material wraps tables and adds buttons after this script has run, some of them when they come into sight.
+  // Material unfolds everything for paper. What the reader had closed stays off it: see the style sheet.
+  addEventListener(
+    "beforeprint",
+    () => {
+      for (const fold of document.querySelectorAll("article details")) fold.toggleAttribute("data-closed", !fold.open);
+    },
+    { capture: true },
+  );
+
   const start = () => {
     const article = document.querySelector("article");
     let waiting = 0;

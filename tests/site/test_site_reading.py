@@ -201,27 +201,42 @@ def test_colours_are_changed_by_keyboard_and_remembered(page):
     assert body.evaluate("(element) => getComputedStyle(element).backgroundColor") == after
 
 
-def test_paper_holds_the_text_and_what_is_open(page, tmp_path):
-    opened(page, "chapters/ch05/")
-    page.emulate_media(media="print", color_scheme="dark")
-    page.set_viewport_size({"width": 718, "height": 1000})  # A4 less its margins
+def test_paper_holds_the_text_and_what_is_open(page):
+    for other in ("learn/", "", "chapters/ch05/"):
+        page.emulate_media(media="screen")
+        opened(page, other)
+        page.emulate_media(media="print", color_scheme="dark")
+        page.set_viewport_size({"width": 718, "height": 1000})  # A4 less its margins
+        assert page.evaluate("document.documentElement.scrollWidth") <= 718, other
     for gone in (".md-header", ".md-sidebar--primary", ".md-footer", ".question-check"):
         assert not page.locator(gone).first.is_visible(), gone
-    assert not page.locator("details.answer").first.is_visible()
-    for other in ("chapters/ch05/", "learn/", ""):
-        opened(page, other)
-        assert page.evaluate("document.documentElement.scrollWidth") <= 718, other
-    opened(page, "chapters/ch05/")
     looks = (
         "(element) => [getComputedStyle(element).backgroundColor, getComputedStyle(element).color]"
     )
     colours = page.locator("body").evaluate(looks)
     paper, ink = (sum(map(int, re.findall(r"\d+", c)[:3])) for c in colours)
     assert paper > 700 and ink < 300, "black on white, also for who reads in the dark"
-    page.emulate_media(media="screen")
-    page.get_by_role("button", name="Open all answers").first.click()
-    page.emulate_media(media="print")
-    assert page.locator("details.answer .why").first.is_visible()
+
+
+def test_answers_that_are_closed_stay_off_the_paper(page):
+    opened(page, "chapters/ch05/")
+    answers = page.locator("details.answer")
+
+    def on_paper():
+        page.emulate_media(media="print")
+        # As the browser does it; Material then unfolds whatever can be unfolded.
+        page.evaluate("dispatchEvent(new Event('beforeprint'))")
+        page.wait_for_function("document.querySelector('details.answer').open")
+        shown = [answers.nth(k).is_visible() for k in range(answers.count())]
+        page.evaluate("dispatchEvent(new Event('afterprint'))")
+        page.emulate_media(media="screen")
+        return shown
+
+    assert not any(on_paper())
+    answers.nth(1).locator("summary").click()
+    assert [k for k, shown in enumerate(on_paper()) if shown] == [1]
+    page.get_by_role("button", name="Open all answers").click()
+    assert all(on_paper())
     assert len(page.pdf(format="A4")) > 50_000
 
 
