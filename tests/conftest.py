@@ -5,6 +5,15 @@ import torch
 
 from ddpm_ref.diffusion import NoiseSchedule
 
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--thorough",
+        action="store_true",
+        help="all the known mistakes in all the right programs of other kinds, not six of each",
+    )
+
+
 # Small tensors gain nothing from a second thread, and pytest's own workers fill the cores.
 torch.set_num_threads(1)
 
