@@ -5,7 +5,7 @@
 
 Every way of drawing begins from the same noise. Right is what the judge says (a classifier trained on
 real pictures alone) or, for colours, what the pixels say; never the CLIP that ranked or guided. Writes
-benchmarks/results/clip_effects.json after each way, so that it can be stopped.
+benchmarks/results/clip_effects.json after each way of drawing: stopped, it goes on with --resume.
 """
 
 import argparse
@@ -42,7 +42,7 @@ BEST_OF = (2, 4, 8)
 class Bench:
     """The models, the noise, and the table that grows."""
 
-    def __init__(self, model: str, n: int, results: Path):
+    def __init__(self, model: str, n: int, results: Path, resume: bool):
         self.painter, self.clip = load_painter(model), load_clip("shapes")
         self.referee = appoint_referee(DataConfig())
         self.n = n
@@ -52,6 +52,11 @@ class Bench:
         self.plain = replace(self.painter.config.sample, guidance_scale=1.0)
         self.results = results
         self.rows: dict[str, dict] = json.loads(results.read_text()) if results.is_file() else {}
+        self.resume = resume
+
+    def has(self, part: str, name: str) -> bool:
+        """Whether an interrupted run has measured this already."""
+        return self.resume and name in self.rows.get(part, {})
 
     def note(self, part: str, name: str, **row) -> None:
         self.rows.setdefault(part, {})[name] = row
@@ -91,15 +96,18 @@ class Bench:
             clip_matching_accuracy=(seen.argmax(1) == y).double().mean().item(),
         )
 
-    def draw(self, part: str, name: str, how, n: int | None = None) -> Tensor:
+    def draw(self, part: str, name: str, how, n: int | None = None) -> None:
+        if self.has(part, name):
+            return
         n = n or self.n
         began = time.process_time()
         x = self.painter.draw(self.y[:n], self.noise[:n], how)
         calls = how.steps * (1 if how.guidance_scale == 1 else 2)
         self.note(part, name, **self.score(x, time.process_time() - began, calls))
-        return x
 
-    def guide(self, part: str, name: str, how, guide: Guide, n: int | None = None) -> Tensor:
+    def guide(self, part: str, name: str, how, guide: Guide, n: int | None = None) -> None:
+        if self.has(part, name):
+            return
         n = n or self.n
         began = time.process_time()
         texts = self.texts[self.y[:n]]
@@ -107,10 +115,11 @@ class Bench:
         calls = how.steps * (1 if how.guidance_scale == 1 else 2)
         calls *= 2 if guide.through_model else 1
         self.note(part, name, **self.score(x, time.process_time() - began, calls))
-        return x
 
     def ranking(self) -> None:
         """The first candidate of each picture is the one drawn without ranking, from the same noise."""
+        if self.has("ranking", f"best of {max(BEST_OF)}"):
+            return
         began = time.process_time()
         candidates = [self.painter.draw(self.y, self.noise, self.plain)]
         self.note(
@@ -165,6 +174,8 @@ class Bench:
         y, colour = wanted % len(painter.classes), wanted // len(painter.classes)
         how = painter.config.sample
         for name, guide in (("without", None), (f"CLIP, {SCALE:g} (default)", Guide())):
+            if self.has("colour", name):
+                continue
             began = time.process_time()
             if guide is None:
                 x = painter.draw(y, self.noise, how)
@@ -204,6 +215,8 @@ class Bench:
     def loss(self, folder: Path, images: int = 29_000) -> None:
         """The recipe of the under-trained model with a CLIP loss, the same seed and number of images."""
         for weight in (0.0, 0.1, 1.0):
+            if self.has("loss", f"weight {weight:g}"):
+                continue
             config = preset("demo")
             knobs = replace(config.train, images=images, seed=1, clip_loss=weight)
             config, pictures = fit_to_dataset(replace(config, train=knobs))
@@ -223,8 +236,9 @@ def main() -> None:
     parser.add_argument("--n", type=int, default=1000)
     parser.add_argument("--only", choices=PARTS, nargs="+", default=PARTS)
     parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--resume", action="store_true", help="keep what is measured already")
     options = parser.parse_args()
-    bench = Bench(options.model, options.n, options.out)
+    bench = Bench(options.model, options.n, options.out, options.resume)
     bench.real()
     for part in options.only:
         if part == "loss":
