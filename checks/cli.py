@@ -326,7 +326,7 @@ def _show(numbers, submission, own, only, json, verbose, feedback) -> None:
             write_json(json, report.as_json(waiting))
 
     results = _grade(numbers, submission, own, only, lambda e: policy(e) == "named", tell)
-    report.next_step(results)
+    report.next_step(results, None if submission == CHAPTERS else submission)
     raise typer.Exit(_code(results))
 
 

@@ -3,6 +3,7 @@
 Items are called `ch04-4.2-skip-order`, so that `-k`, `-x`, `-n` and `--junitxml` work as usual.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,10 @@ import pytest
 from checks import report
 from checks.catalogue import Experiment, chapters, find
 from checks.files import Problem
-from checks.grader import PASSED, Grader, Result, check_submission
+from checks.grader import CRASHED, FAILED, PASSED, Grader, Result, check_submission
 
 _GRADER = pytest.StashKey[Grader]()
+_NAMED = pytest.StashKey[dict[int, dict[str, tuple[str, ...]]]]()
 
 
 def pytest_addoption(parser):
@@ -77,7 +79,10 @@ class Item(pytest.Item):
             Path(self.config.getoption("--submission")),
             own=self.config.getoption("--own"),
             only=self.experiment.name,
+            naming=lambda experiment: False,
         ).results
+        if result.verdict in (FAILED, CRASHED):
+            result = replace(result, mistakes=self.mistakes(grader))
         self.user_properties += [
             ("points", result.points),
             ("max_points", self.experiment.points),
@@ -86,6 +91,15 @@ class Item(pytest.Item):
         ]
         if result.verdict != PASSED:
             raise NotPassed(result)
+
+    def mistakes(self, grader: Grader) -> tuple[str, ...]:
+        """What it looks like, judged by the whole chapter, which is graded once for this."""
+        named = self.config.stash.setdefault(_NAMED, {})
+        if self.number not in named:
+            submission = Path(self.config.getoption("--submission"))
+            whole = grader.grade(self.number, submission, own=self.config.getoption("--own"))
+            named[self.number] = {r.experiment.name: r.mistakes for r in whole.results}
+        return named[self.number][self.experiment.name]
 
     def repr_failure(self, excinfo, style=None):
         """What a learner reads, without our source."""

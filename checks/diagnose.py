@@ -45,7 +45,13 @@ def explain(
     alone = {s.experiment.name: search.best(search.singles, s, everything) for s in telling}
     for candidate in search.pairs(everything):
         if search.fits(candidate, everything):
-            return {s.experiment.name: search.says(search.needed(candidate, s)) for s in failed}
+            sure = search.sure(candidate, everything)
+            return {
+                s.experiment.name: search.says(
+                    tuple(k for k in search.needed(candidate, s) if k in sure)
+                )
+                for s in failed
+            }
     for s in telling:
         if alone[s.experiment.name] is None:
             alone[s.experiment.name] = search.best(search.pairs([s]), s, everything)
@@ -84,11 +90,27 @@ class _Search:
         Most pairs are ruled out by what each of the two does alone: an experiment that only one of
         them touches has to look as if that one had been made alone.
         """
-        for pair in combinations(self.visible, 2):
+        yield from self.worth_a_try(combinations(self.visible, 2), seen)
+
+    def worth_a_try(self, pairs, seen: list[Seen]):
+        for pair in pairs:
             if time.monotonic() > self.deadline:
                 return
             if all(self.may_give(pair, s) for s in seen):
                 yield pair
+
+    def sure(self, pair: tuple[int, int], seen: list[Seen]) -> list[int]:
+        """Those of a pair that fits which no other mistake could stand in for.
+
+        Where whole numbers come out, for one, most mistakes in the frequencies look alike.
+        """
+
+        def replaceable(k: int) -> bool:
+            (partner,) = (j for j in pair if j != k)
+            others = [tuple(sorted((x, partner))) for x in self.visible if x not in pair]
+            return any(self.fits(other, seen) for other in self.worth_a_try(others, seen))
+
+        return [k for k in pair if not replaceable(k)]
 
     def may_give(self, pair: tuple[int, int], s: Seen) -> bool:
         if left_to_chance(s.answer.get("observed")):

@@ -1,6 +1,7 @@
 """How results are told: on the screen, and as JSON for machines."""
 
 import re
+import shlex
 from pathlib import Path
 
 from rich.console import Console
@@ -188,27 +189,31 @@ def capstone_json(outcome) -> dict:
     }
 
 
-def next_step(results: list[ChapterResult]) -> None:
-    """The one thing to do now."""
+def next_step(results: list[ChapterResult], submission: Path | None = None) -> None:
+    """The one thing to do now.
+
+    Args:
+        submission: the folder that was graded; None for the learner's own.
+    """
     command = "python -m checks"
+    of = f" --submission {shlex.quote(str(submission))}" if submission else ""
     for result in results:
         waiting = [r for r in result.results if r.verdict != PASSED and not r.experiment.star]
         if waiting:
             first = waiting[0]
-            e, number = first.experiment, result.chapter.number
-            place = _near(result.file)
-            if first.verdict == NOT_STARTED:
-                step = f"write TODO({e.id}) in {place}, then: {command} chapter {number}"
-            else:
-                step = f"mend {e.id} in {place}, then: {command} chapter {number}"
+            e, place = first.experiment, _near(result.file)
+            what = f"write TODO({e.id})" if first.verdict == NOT_STARTED else f"mend {e.id}"
+            step = f"{what} in {place}, then: {command} chapter {result.chapter.number}{of}"
             out.print()
             say(f"Next: {step}", "bold")
             return
     out.print()
     last = results[-1].chapter
-    if len(results) == 1:
+    if len(results) == 1 and len(results[0].results) < len(results[0].chapter.experiments):
+        say(f"This holds. Next: {command} chapter {last.number}{of}", "bold green")
+    elif len(results) == 1:
         after = chapters().get(last.number + 1)
-        step = f"  Look at it: {command} show {last.number}"
+        step = f"  Look at it: {command} show {last.number}{of}"
         step += f"   Next: chapters/{after.folder}/README.md" if after else ""
         say(f"Chapter {last.number} is complete.{step}", "bold green")
     else:

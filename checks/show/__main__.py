@@ -30,6 +30,9 @@ def main(number: str, submission: str, out: str, others: str) -> int:
         say(f"Nothing to show yet: {error or 'something is still to be written'}.")
         return 1
     except Exception as error:
+        if isinstance(error, OSError) and str(error.filename) == out:
+            problem(f"Cannot write {out} ({error.strerror}): name another place with --out.")
+            return 2
         problem(f"{type(error).__name__}: {error}")
         for frame in traceback.extract_tb(error.__traceback__):
             if frame.filename.startswith(str(folders[asked.folder])):

@@ -65,6 +65,7 @@ def test_the_first_failure_shows_the_symptom_the_second_names_it(run, wrong):
     second = run("chapter", 2, "--submission", wrong)
     assert NAME in second.stdout
     assert "Next: mend 2.3" in second.stdout
+    assert f"python -m checks chapter 2 --submission {wrong}" in second.stdout
     run("chapter", 2, "--submission", "solutions")
 
 

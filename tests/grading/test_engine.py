@@ -373,6 +373,15 @@ def test_the_call_can_be_pasted(grader, submit, tmp_path):
     assert done.returncode == 0, done.stderr[-2000:]
 
 
+@pytest.mark.parametrize("only", [None, "2.3-without-labels"])
+def test_no_name_is_given_that_other_experiments_contradict(only, grader, submit):
+    """For dim = 6, i / (half + 1) is what two known mistakes together give; elsewhere it is not."""
+    text = edited(solution(2), "i / (self.half - 1)", "i / (self.half + 1)")
+    result = grader.grade(2, submit(2, text), only=only)
+    assert not result.passed
+    assert {r.mistakes for r in result.results} == {()}
+
+
 def test_control_characters_do_not_reach_the_terminal():
     assert report.clean("a\x1b[31mb\x07\x9b") == "a�[31mb��"
 
