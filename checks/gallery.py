@@ -18,6 +18,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -26,7 +27,7 @@ from checks.files import write_json
 
 FOLDER = ROOT / "docs" / "gallery"
 RIGHT = "right"  # name of the picture without a mistake
-IMAGES, SEEN, N = 5_000, 36_000, 200  # of the data set, in training, for the referee
+IMAGES, SEEN, N = 5_000, 24_000, 200  # of the data set, in training, for the referee
 
 
 def pictured() -> dict[str, tuple[Chapter, Misconception]]:
@@ -55,19 +56,24 @@ def main(wanted: list[str]) -> int:
             f"There is no picture {unknown[0]}: there are {', '.join(pictured())}.", file=sys.stderr
         )
         return 2
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as work, ThreadPoolExecutor(os.cpu_count()) as pool:
-        made = {RIGHT: _train(RIGHT, Path(work))}  # first: those of chapter 7 draw with its model
-        others = pool.map(lambda name: _train(name, Path(work)), names[1:])
-        made |= dict(zip(names[1:], others, strict=True))
-        file = FOLDER / "gallery.json"
-        known = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-        known = {name: known[name] for name in [RIGHT, *pictured()] if name in known} | made
-        write_json(file, known)
-        from checks.show.gallery import compose
+    from checks.show.gallery import compose  # with it comes matplotlib, which `why` has no use for
 
-        for name in names:
-            compose(Path(work) / f"{name}.png", known[name], known[RIGHT], FOLDER / f"{name}.png")
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    file = FOLDER / "gallery.json"
+    known = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    writing = threading.Lock()
+
+    def keep(name: str, work: Path) -> None:
+        """Make one, and write it down at once."""
+        found = _train(name, work)
+        with writing:
+            known[name] = found
+            write_json(file, {n: known[n] for n in [RIGHT, *pictured()] if n in known})
+            compose(work / f"{name}.png", found, known[RIGHT], FOLDER / f"{name}.png")
+
+    with tempfile.TemporaryDirectory() as work, ThreadPoolExecutor(os.cpu_count()) as pool:
+        keep(RIGHT, Path(work))  # first: mistakes of chapter 7 draw with its model
+        list(pool.map(lambda name: keep(name, Path(work)), names[1:]))
     return 0
 
 

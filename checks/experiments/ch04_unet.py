@@ -970,7 +970,6 @@ misconception(
         "h = up(h, skips.pop(), cond)",
         "h = up(h, F.interpolate(skips.pop(0), (2 * h.shape[2], 2 * h.shape[3])), cond)",
     ),
-    draws="skips-in-the-wrong-order",
 )
 misconception(
     "4.4",
