@@ -88,9 +88,9 @@ BUILDS_ON = {1: (), 2: (), 3: (2,), 4: (2, 3), 5: (), 6: (5,), 7: (5,), 8: (1, 4
 @figure("chapters.svg", "checks/catalogue.py")
 def chapters() -> str:
     """The chapters and what each builds on, as a drawing that takes the colours of the page."""
-    from checks.catalogue import _ALL
+    from checks.catalogue import ALL
 
-    titles = {chapter.number: chapter.title for chapter in _ALL}
+    titles = {chapter.number: chapter.title for chapter in ALL}
     # column, row
     places = {
         1: (0, 0),
