@@ -176,7 +176,7 @@ def test_solutions_import_torch_and_earlier_chapters_only(number):
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 2 and int(node.module[2:4]) < number, node.module
     allowed = {"torch", "math", "itertools", "collections", "dataclasses", "functools"}
-    allowed |= {"contextlib", "pathlib"}
+    allowed |= {"contextlib", "copy", "pathlib"}
     assert tops <= allowed, tops - allowed
 
 
