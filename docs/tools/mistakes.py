@@ -1,13 +1,10 @@
 """Known mistakes of a chapter as HTML: what they are, what they look like in code, what they draw."""
 
 import html
-import json
-from pathlib import Path
 
 from checks.catalogue import Chapter, Misconception, chapters
+from checks.gallery import picture_of
 from docs.tools.markup import code, markdown_code
-
-GALLERY = Path(__file__).resolve().parent.parent / "gallery"
 
 
 def render(number: int, root: str) -> str:
@@ -24,9 +21,8 @@ def render(number: int, root: str) -> str:
         f"<p>The grader knows {len(counted)} mistakes of this chapter by name. The tests of the course make "
         "each of them in the reference, and demand that a check catches it and names it as itself.</p>"
     ]
-    pictures = symptom_pictures(number)
     for id in dict.fromkeys(m.id for m in counted):
-        items = "".join(_item(m, pictures, root) for m in counted if m.id == id)
+        items = "".join(_item(m, root) for m in counted if m.id == id)
         parts.append(f'<h3 id="mistakes-{id.replace(".", "-")}">Exercise {id}</h3>')
         parts.append(f'<ul class="mistake-list">{items}</ul>')
     harmless = [m for m in chapter.misconceptions if m.equal is not None]
@@ -38,20 +34,7 @@ def render(number: int, root: str) -> str:
     return '<section class="mistakes">\n' + "\n".join(parts) + "\n</section>"
 
 
-def symptom_pictures(number: int) -> dict[str, dict]:
-    """By sentence of the mistake, what the gallery has of it: `samples`, and maybe `loss` and `note`.
-
-    The gallery is one file, `docs/gallery/index.json`: a list of {chapter, says, samples, …}, where the
-    pictures are named from that folder.
-    """
-    path = GALLERY / "index.json"
-    if not path.exists():
-        return {}
-    entries = json.loads(path.read_text(encoding="utf-8"))
-    return {entry["says"]: entry for entry in entries if entry["chapter"] == number}
-
-
-def _item(mistake: Misconception, pictures: dict[str, dict], root: str) -> str:
+def _item(mistake: Misconception, root: str) -> str:
     """What the mistake is; unfolded, the code; below, what a model draws that was trained with it."""
     says = markdown_code(mistake.says)
     told = f"<p>{says}</p>"
@@ -63,12 +46,12 @@ def _item(mistake: Misconception, pictures: dict[str, dict], root: str) -> str:
             f'<details class="mistake"><summary>{says}</summary>'
             f"<div data-search-exclude>{changes}</div></details>"
         )
-    entry = pictures.get(mistake.says)
-    return f"<li>{told}{_symptom(entry, root) if entry else ''}</li>\n"
+    picture = picture_of(mistake.says)
+    return f"<li>{told}{_symptom(picture.name, root) if picture else ''}</li>\n"
 
 
-def _symptom(entry: dict, root: str) -> str:
-    source = html.escape(f"{root}gallery/{entry['samples']}", quote=True)
+def _symptom(picture: str, root: str) -> str:
+    source = html.escape(f"{root}gallery/{picture}", quote=True)
     what = "Drawn by a model that was trained with this mistake"
     return (
         f'<figure><img src="{source}" loading="lazy" alt="{what}">'
