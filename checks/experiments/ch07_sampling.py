@@ -1914,7 +1914,6 @@ misconception(
         "now, after = _alpha_bar(schedule, t), _alpha_bar(schedule, t_next)",
         "now, after = _alpha_bar(schedule, t), float(schedule.alpha_bars[t_next])",
     ),
-    draws="last-alpha-bar-wrong",
 )
 misconception(
     "7.5",
@@ -2123,6 +2122,7 @@ misconception(
     "7.6",
     "each step goes to t − 1, not to the next timestep on the list",
     edit=("t_next = visited[i + 1] if i + 1 < steps else -1", "t_next = t - 1"),
+    draws="steps-too-short",
 )
 misconception(
     "7.6",
