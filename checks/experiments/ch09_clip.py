@@ -607,7 +607,10 @@ misconception(
     "9.3",
     "mean and std are applied before the interpolation",
     edit=(
-        ("((batch + 1) / 2).clamp(0, 1)", "(((batch + 1) / 2).clamp(0, 1) - mean) / std"),
+        (
+            "((batch + 1) / 2).clamp(0, 1).expand(-1, 3, -1, -1)",
+            "(((batch + 1) / 2).clamp(0, 1).expand(-1, 3, -1, -1) - mean) / std",
+        ),
         ("(pixels - mean) / std)  # (B, D)", "pixels)  # (B, D)"),
     ),
     equal="the weights of an interpolation add up to one, so it commutes with a shift and a factor",
