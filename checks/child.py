@@ -11,7 +11,7 @@ import importlib.util
 import json
 import marshal
 import sys
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from types import CodeType, ModuleType
 
@@ -52,6 +52,8 @@ def serve(job: dict, reader, writer, enter_sandbox) -> None:
             header["imports"] = subject.imports()
         else:
             header, pieces = _answer(request, experiments[request["function"]], subject)
+        if request.get("note_reached"):
+            header["reached"] = sorted(subject.reached)
         with suppress(BaseException):  # sys.stdout may be whatever the learner has made of it
             sys.stdout.flush()
         serial = {"serial": request["serial"]}
@@ -67,7 +69,7 @@ def _answer(request: dict, experiment, subject) -> tuple:
     lab.conditions.shift_t = request.get("shift_t", 0)
     lab.conditions.train = request.get("train", False)
     lab.conditions.dtype = torch.float64 if request.get("double") else torch.float32
-    with subject.precision(request):
+    with subject.answering(request):
         return observe(
             experiment, lambda: subject.implementation(request), request["name"], subject.own_files
         )
@@ -131,12 +133,16 @@ class _Learner:
             sys.modules.update(kept)
 
     @contextmanager
-    def precision(self, request):
+    def answering(self, request):
         yield  # a learner's code runs in float32: right modules fail in float64
 
 
 class _Reference:
-    """The chapter's module of `ddpm_ref`, as it is or spoilt by known mistakes."""
+    """The chapter's module of `ddpm_ref`, as it is or spoilt by known mistakes.
+
+    `reached` has the functions of that module (such as "UNet.forward") that ran for the last answer that
+    was asked to note them, and those that ran when it was imported: an edit of any other cannot matter.
+    """
 
     own_files = catalogue.ROOT / "ddpm_ref"
 
@@ -148,7 +154,10 @@ class _Reference:
         self._code: dict[tuple, CodeType] = {}
         if str(catalogue.ROOT) not in sys.path:
             sys.path.insert(0, str(catalogue.ROOT))
-        self.original = importlib.import_module(self.name)
+        self.reached: set[str] = set()
+        with self._noting():
+            self.original = importlib.import_module(self.name)
+        self._at_import = frozenset(self.reached)
 
     def implementation(self, request) -> Implementation:
         mistakes = tuple(request.get("mistakes", ()))
@@ -180,17 +189,31 @@ class _Reference:
         return module
 
     @contextmanager
-    def precision(self, request):
+    def answering(self, request):
         """In double precision, when asked to: the reference's own casts to float32 become float64."""
-        if not request.get("double"):
-            yield
-            return
         single = torch.Tensor.float
-        torch.Tensor.float = torch.Tensor.double
+        if request.get("double"):
+            torch.Tensor.float = torch.Tensor.double
+        self.reached = set(self._at_import)
+        try:
+            with self._noting() if request.get("note_reached") else nullcontext():
+                yield
+        finally:
+            torch.Tensor.float = single
+
+    @contextmanager
+    def _noting(self):
+        file, reached = str(self.path), self.reached
+
+        def note(frame, event, _):
+            if event == "call" and frame.f_code.co_filename == file:
+                reached.add(frame.f_code.co_qualname.partition(".<locals>")[0])
+
+        sys.setprofile(note)
         try:
             yield
         finally:
-            torch.Tensor.float = single
+            sys.setprofile(None)
 
 
 def spoilt(source: str, mistakes) -> str:

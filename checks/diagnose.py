@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from checks.catalogue import Experiment
-from checks.compare import Difference, differences, is_array, same
+from checks.compare import Difference, is_array, same
 from checks.reference import Reference
 from checks.relations import relation
 
@@ -122,10 +122,7 @@ class _Search:
 
     def touches(self, k: int, s: Seen) -> bool:
         """Whether the mistake changes anything in this experiment."""
-        answer = self.reference.observe(s.experiment, (k,), fill=s.fill)
-        if answer.get("other_names"):
-            return True
-        return bool(differences(self.reference.observe(s.experiment, fill=s.fill), answer))
+        return self.reference.touched(s.experiment, (k,), s.fill)
 
     def fits(self, candidate: tuple[int, ...], seen: list[Seen]) -> bool:
         return all(self.gives(candidate, s) for s in seen)
@@ -140,7 +137,7 @@ class _Search:
                 False  # a mistake in the layers themselves, which the learner's code does not make
             )
         if s.passed:
-            return not differences(self.reference.observe(s.experiment, fill=s.fill), answer)
+            return not self.reference.touched(s.experiment, candidate, s.fill)
         return same(answer, s.answer)
 
     def contradicted(self, candidate: tuple[int, ...], failed: list[Seen]) -> bool:

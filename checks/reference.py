@@ -7,12 +7,15 @@ import sys
 import threading
 import time
 from contextlib import suppress
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 
 from checks import channel
 from checks.catalogue import ROOT, Chapter, Experiment
+from checks.compare import differences
 from checks.files import Problem
+from checks.places import Place, places
 from checks.workers import Pool, TimedOut, Worker
 
 PATIENCE = 300.0  # seconds for our own code, on the slowest machine
@@ -29,6 +32,8 @@ class Reference:
     def __init__(self, pool: Pool, chapter: Chapter):
         self.pool, self.chapter = pool, chapter
         self._answers: dict[tuple, dict] = {}
+        self._touched: dict[tuple, bool] = {}
+        self._run: dict[tuple, list[str]] = {}
         self._seconds: dict[str, float] = {}
         self._worker: Worker | None = None
         self._disk = None if pool.fork else _Disk(chapter)
@@ -43,6 +48,11 @@ class Reference:
         """
         conditions = {"fill": "names", **conditions}
         key = (experiment.name, tuple(sorted(mistakes)), *sorted(conditions.items()))
+        if mistakes and key not in self._answers:
+            for k in mistakes:
+                others = tuple(m for m in mistakes if m != k)
+                if not self.places[k].may_matter(self._reached(experiment, others, conditions)):
+                    return self.observe(experiment, others, **conditions)
         with self._lock:
             if key not in self._answers:
                 request = {"function": experiment.function, "name": experiment.name, **conditions}
@@ -50,6 +60,17 @@ class Reference:
                 self._answers[key] = self._recall({**request, "mistakes": sorted(mistakes)})
                 self._seconds.setdefault(experiment.name, time.monotonic() - start)
             return self._answers[key]
+
+    def touched(self, experiment: Experiment, mistakes: tuple[int, ...], fill: str) -> bool:
+        """Whether these mistakes change anything in an experiment."""
+        key = (experiment.name, mistakes, fill)
+        if key not in self._touched:
+            answer = self.observe(experiment, mistakes, fill=fill)
+            right = self.observe(experiment, fill=fill)
+            self._touched[key] = answer is not right and (
+                bool(answer.get("other_names")) or bool(differences(right, answer))
+            )
+        return self._touched[key]
 
     def recognise(self, experiment: Experiment, ask) -> tuple[dict, str]:
         """Observe code whose parameters may have any names.
@@ -71,6 +92,21 @@ class Reference:
         if whole.get("signature") == right.get("signature"):
             return whole, "shapes"
         return ask("blocks"), "blocks"
+
+    def _reached(self, experiment: Experiment, mistakes: tuple[int, ...], conditions: dict) -> list:
+        """The functions of the reference's module that run in an experiment, with these mistakes."""
+        key = (experiment.name, mistakes, *sorted(conditions.items()))
+        with self._lock:
+            if key not in self._run:
+                request = {"function": experiment.function, "name": experiment.name, **conditions}
+                answer = self._ask({**request, "mistakes": sorted(mistakes), "note_reached": True})
+                self._run[key] = answer["reached"]
+            return self._run[key]
+
+    @cached_property
+    def places(self) -> list[Place]:
+        """Where each of the chapter's misconceptions is made."""
+        return places(self.chapter)
 
     def seconds(self, experiment: Experiment) -> float | None:
         """How long the reference took; None while it has not answered."""

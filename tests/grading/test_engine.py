@@ -15,6 +15,7 @@ from submissions import edited, solution
 
 from checks import channel, report, stubs
 from checks.catalogue import ROOT, chapters
+from checks.compare import differences
 from checks.grader import (
     CRASHED,
     FAILED,
@@ -34,6 +35,24 @@ WRONG = ("self.mlp(self.time(t) + self.label(y))", "self.mlp(self.time(t) * self
 
 def by_name(result) -> dict[str, str]:
     return {each.experiment.name: each.verdict for each in result.results}
+
+
+def test_a_mistake_that_is_not_reached_is_not_tried_and_nothing_is_lost(grader):
+    """What is answered without asking is what would have been answered, for one mistake and for two."""
+    chapter = chapters()[5]
+    reference = grader.reference(chapter)
+    skipped = 0
+    for e in chapter.experiments:
+        for mistakes in [(k,) for k in range(0, 40, 2)] + [(0, 25), (3, 60), (20, 90)]:
+            answer = reference.observe(e, mistakes)
+            key = (e.name, mistakes, ("fill", "names"))
+            if key in reference._answers:
+                continue
+            skipped += 1
+            request = {"function": e.function, "name": e.name, "fill": "names"}
+            asked = reference._ask({**request, "mistakes": list(mistakes)})
+            assert "LookupError" in str(asked.get("error")) or not differences(answer, asked)
+    assert skipped > 100
 
 
 # Limits and accidents.
