@@ -1,0 +1,3 @@
+"""The figures of the site. Each module declares its own; importing them is all that is needed."""
+
+from docs.tools.drawings import course as course
