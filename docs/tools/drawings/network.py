@@ -311,7 +311,7 @@ def ema_weights() -> str:
     )
     for k, (name, profile) in enumerate(kinds.items()):
         parts.append(
-            chart.line([(j, w) for j, w in enumerate(profile) if j and (j % 5 == 0 or j == 1)], k)
+            chart.line([(j, w) for j, w in enumerate(profile) if j and (j % 10 == 0 or j == 1)], k)
         )
         y = 46 + 22 * k
         sample = f'<path fill="none" stroke-width="2" style="{LINES[k]}" d="M72,{y} h40"/>'
