@@ -1,3 +1,4 @@
 """The figures of the site. Each module declares its own; importing them is all that is needed."""
 
 from docs.tools.drawings import course as course
+from docs.tools.drawings import diffusion as diffusion
