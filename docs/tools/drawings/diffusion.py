@@ -25,7 +25,10 @@ def alpha_bar() -> str:
     for kind, (name, at) in enumerate((("linear", (130, 0.1)), ("cosine", (560, 0.52)))):
         table = getattr(NoiseSchedule, name)(1000).alpha_bars
         plot.curve(ts, table[list(ts)].tolist(), kind, name, at)
-    title = "ᾱ falls from 1 to 0 over 1000 timesteps; linear: half of it is gone after a quarter of them; cosine: after a half"
+    title = (
+        "ᾱ falls from 1 to 0 over 1000 timesteps; linear: half of it is gone after a quarter of them; "
+        "cosine: after a half"
+    )
     return plot.svg("alpha-bar", title)
 
 
@@ -34,7 +37,10 @@ def snr() -> str:
     """Signal to noise, on a logarithmic axis."""
     from ddpm_ref.diffusion import NoiseSchedule
 
-    powers = [(10.0**k, words) for k, words in ((4, "10⁴"), (2, "10²"), (0, "1"), (-2, "10⁻²"), (-4, "10⁻⁴"))]
+    powers = [
+        (10.0**k, words)
+        for k, words in ((4, "10⁴"), (2, "10²"), (0, "1"), (-2, "10⁻²"), (-4, "10⁻⁴"))
+    ]
     above = "signal to noise: ᾱ / (1 − ᾱ)"
     plot = Plot((0, 999), (1e-5, 1e5), TIMES, powers, above, "timestep t", log_y=True)
     ts = [*range(0, 991, 9), 994, 997, 998, 999]
@@ -64,7 +70,10 @@ def noised() -> str:
     kinds = [NoiseSchedule.linear(1000), NoiseSchedule.cosine(1000)]
     rows = torch.stack([q_sample(schedule, x_0, t, noise) for schedule in kinds])
     titles = [f"t = {times[0]}", *map(str, times[1:])]
-    title = "A picture that sinks into noise from left to right; in the linear row it is lost at about t = 500, in the cosine row at about 750"
+    title = (
+        "A picture that sinks into noise from left to right; in the linear row it is lost at about t = 500, "
+        "in the cosine row at about 750"
+    )
     return sheet("noised", title, rows, titles, ["linear", "cosine"], left=62)
 
 
@@ -77,7 +86,10 @@ def rotation() -> str:
     from ddpm_ref.loss import v_target
 
     # The picture is one axis, the noise the other: (1, 0) and (0, 1).
-    x_0, noise = torch.tensor([1.0, 0.0]).view(1, 2, 1, 1), torch.tensor([0.0, 1.0]).view(1, 2, 1, 1)
+    x_0, noise = (
+        torch.tensor([1.0, 0.0]).view(1, 2, 1, 1),
+        torch.tensor([0.0, 1.0]).view(1, 2, 1, 1),
+    )
     t = torch.tensor([350])
     schedule = NoiseSchedule.cosine(1000)
     x_t = q_sample(schedule, x_0, t, noise).flatten().tolist()
@@ -89,13 +101,23 @@ def rotation() -> str:
 
     def arrow(point, ink, width=2.5):
         (x, y), (dx, dy) = place(point), (point[0], -point[1])
-        head = [(x, y), (x - 10 * dx - 5 * dy, y - 10 * dy + 5 * dx), (x - 10 * dx + 5 * dy, y - 10 * dy - 5 * dx)]
+        head = [
+            (x, y),
+            (x - 10 * dx - 5 * dy, y - 10 * dy + 5 * dx),
+            (x - 10 * dx + 5 * dy, y - 10 * dy - 5 * dx),
+        ]
         corners = " ".join(f"{a:.1f},{b:.1f}" for a, b in head)
-        return line([middle, place(point, 0.96)], ink, width=width) + f'<polygon points="{corners}" style="fill:{ink}"/>'
+        return (
+            line([middle, place(point, 0.96)], ink, width=width)
+            + f'<polygon points="{corners}" style="fill:{ink}"/>'
+        )
 
-    way = f"M{place((1, 0))[0]},{middle[1]} A{radius},{radius} 0 0 0 {middle[0] - radius},{middle[1]}"
+    way = (
+        f"M{place((1, 0))[0]},{middle[1]} A{radius},{radius} 0 0 0 {middle[0] - radius},{middle[1]}"
+    )
     small = place((1, 0), 0.3), place(x_t, 0.3)
-    angle = f"M{small[0][0]:.1f},{small[0][1]:.1f} A{0.3 * radius},{0.3 * radius} 0 0 0 {small[1][0]:.1f},{small[1][1]:.1f}"
+    (x1, y1), (x2, y2) = small
+    angle = f"M{x1:.1f},{y1:.1f} A{0.3 * radius},{0.3 * radius} 0 0 0 {x2:.1f},{y2:.1f}"
     half = (x_t[0] + 1) / 2, x_t[1] / 2
     grey = "var(--md-default-fg-color--light)"
     parts = [
@@ -107,12 +129,26 @@ def rotation() -> str:
         *(arrow((1, 0), grey), arrow((0, 1), grey), arrow(x_t, INKS[0]), arrow(v, INKS[1])),
         text(place((1, 0))[0] + 8, middle[1] + 5, "x₀"),
         text(middle[0], place((0, 1))[1] - 8, "ε", "middle"),
-        text(place(x_t)[0] + 8, place(x_t)[1] - 4, X_T, more=f' style="fill:{INKS[0]}" font-weight="600"'),
-        text(place(v)[0] - 8, place(v)[1] - 4, "v", "end", more=f' style="fill:{INKS[1]}" font-weight="600"'),
+        text(
+            place(x_t)[0] + 8,
+            place(x_t)[1] - 4,
+            X_T,
+            more=f' style="fill:{INKS[0]}" font-weight="600"',
+        ),
+        text(
+            place(v)[0] - 8,
+            place(v)[1] - 4,
+            "v",
+            "end",
+            more=f' style="fill:{INKS[1]}" font-weight="600"',
+        ),
         text(place((x_t[0] / 2, 0))[0] + 10, middle[1] + 20, "√ᾱ = cos φ", "middle"),
         text(middle[0] + 8, place((0, x_t[1]))[1] - 7, "√(1 − ᾱ) = sin φ", size=13),
     ]
-    title = "The picture points right and the noise up; x at t lies between them at an angle φ, and v stands upright on it"
+    title = (
+        "The picture points right and the noise up; x at t lies between them at an angle φ, "
+        "and v stands upright on it"
+    )
     return svg("rotation", title, size, parts)
 
 
@@ -129,8 +165,13 @@ def weights() -> str:
     now, before = (table.double()[ts] for table in (schedule.alpha_bars, schedule.alpha_bars_prev))
     ratio, ratio_before = now / (1 - now), before / (1 - before)
     capped = min_snr_weight(schedule, torch.tensor(ts), "noise") * ratio
-    powers = [(10.0**k, words) for k, words in ((4, "10⁴"), (2, "10²"), (0, "1"), (-2, "10⁻²"), (-4, "10⁻⁴"))]
-    plot = Plot((0, 999), (1e-5, 1e6), TIMES, powers, "weight of ‖x₀ − x̂₀‖²", "timestep t", True, (380, 300))
+    powers = [
+        (10.0**k, words)
+        for k, words in ((4, "10⁴"), (2, "10²"), (0, "1"), (-2, "10⁻²"), (-4, "10⁻⁴"))
+    ]
+    plot = Plot(
+        (0, 999), (1e-5, 1e6), TIMES, powers, "weight of ‖x₀ − x̂₀‖²", "timestep t", True, (380, 300)
+    )
     plot.curve(ts, (500 * (ratio_before - ratio)).tolist(), 0, "bound × T", (330, 300))
     plot.curve(ts, ratio.tolist(), 1, "noise", (780, 0.0012))
     plot.curve(ts, (ratio + 1).tolist(), 2, "v", (900, 2))
@@ -160,18 +201,29 @@ def losses() -> str:
     ts = [0, 3, 10, 25, *range(50, 951, 50), 970, 985, 995]
     with torch.no_grad():
         v = [
-            losses_per_image(painter.model, painter.schedule, x_0, torch.full((n,), t), y, noise, "v").mean().item()
+            losses_per_image(
+                painter.model, painter.schedule, x_0, torch.full((n,), t), y, noise, "v"
+            )
+            .mean()
+            .item()
             for t in ts
         ]
     bars = painter.schedule.alpha_bars[ts].tolist()
-    powers = [(10.0**k, words) for k, words in ((0, "1"), (-1, "0.1"), (-2, "0.01"), (-3, "10⁻³"), (-4, "10⁻⁴"))]
-    plot = Plot((0, 999), (1e-5, 2), TIMES, powers, "mean square error", "timestep t", True, (380, 300))
+    powers = [
+        (10.0**k, words)
+        for k, words in ((0, "1"), (-1, "0.1"), (-2, "0.01"), (-3, "10⁻³"), (-4, "10⁻⁴"))
+    ]
+    plot = Plot(
+        (0, 999), (1e-5, 2), TIMES, powers, "mean square error", "timestep t", True, (380, 300)
+    )
     plot.curve(ts, v, 2, "v", (640, 0.09))
     plot.curve(ts, [a * each for a, each in zip(bars, v, strict=True)], 1, "noise", (790, 0.0009))
-    plot.curve(ts, [(1 - a) * each for a, each in zip(bars, v, strict=True)], 0, "picture", (90, 0.0007))
+    plot.curve(
+        ts, [(1 - a) * each for a, each in zip(bars, v, strict=True)], 0, "picture", (90, 0.0007)
+    )
     title = (
-        "Three losses of one model: that of the noise falls with t from 0.4 to a ten-thousandth, that of the picture "
-        "rises, and that of v is high at both ends"
+        "Three losses of one model: that of the noise falls with t to a ten-thousandth, "
+        "that of the picture rises, and that of v is high at both ends"
     )
     return plot.svg("losses", title)
 
@@ -221,7 +273,11 @@ def scales() -> str:
     from ddpm_ref.runs import load_painter
     from ddpm_ref.sampling import ddim_sample_loop
 
-    painter, factors, names = load_painter(device="cpu"), [0, 1, 1.5, 3, 6, 12], ["heart", "cross", "arrow"]
+    painter, factors, names = (
+        load_painter(device="cpu"),
+        [0, 1, 1.5, 3, 6, 12],
+        ["heart", "cross", "arrow"],
+    )
     y, noise = torch.tensor(painter.labels(names)), painter.noise(3, seed=6)
     drawn = [
         ddim_sample_loop(
@@ -233,7 +289,10 @@ def scales() -> str:
         )
         for s in factors
     ]
-    title = "At scale 0 any shape comes out; from 1 on the one asked for; at 6 and 12 colours burn out and the ground is speckled"
+    title = (
+        "At scale 0 any shape comes out; from 1 on the one asked for; at 6 and 12 the colours burn out "
+        "and the shapes lose their outline"
+    )
     titles = [f"s = {factors[0]:g}", *(f"{s:g}" for s in factors[1:])]
     return sheet("scales", title, torch.stack(drawn, dim=1), titles, names, left=62)
 
@@ -267,21 +326,37 @@ def ode() -> str:
     chosen = [int((level < u).nonzero()[-1]) for u in (2.5, 1.7, 0.9)]
     coarse = walk([1.5], chosen)
     ticks = [(v, f"{v:g}".replace("-", "−")) for v in (-2, -1, 0, 1, 2)]
-    plot = Plot((2.5, 0), (-3.5, 3.5), [(v, f"{v:g}") for v in (2.5, 2, 1, 0)], ticks, "x / √ᾱ", "noise level √(1 − ᾱ) / √ᾱ", size=(420, 320))
+    plot = Plot(
+        (2.5, 0),
+        (-3.5, 3.5),
+        [(v, f"{v:g}") for v in (2.5, 2, 1, 0)],
+        ticks,
+        "x / √ᾱ",
+        "noise level √(1 − ᾱ) / √ᾱ",
+        size=(420, 320),
+    )
     for k in range(len(starts)):
         ways = [plot.place(u, values[k]) for u, values in fine]
         plot.parts.append(line(ways, INKS[0], width=1.5))
     steps = [plot.place(u, values[0]) for u, values in coarse]
     plot.parts.append(line(steps, INKS[1], width=2.5))
-    plot.parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" style="fill:{INKS[1]}"/>' for x, y in steps]
+    plot.parts += [
+        f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" style="fill:{INKS[1]}"/>' for x, y in steps
+    ]
     title = (
-        "Ten smooth paths lead from much noise on the left to the two data points 1 and −1 on the right; three straight steps "
-        "follow one of them, each along the direction at its beginning"
+        "Ten smooth paths lead from much noise on the left to the two data points 1 and −1 on the right; "
+        "three straight steps follow one of them, each along the direction at its beginning"
     )
     return plot.svg("ode", title)
 
 
-@figure("similarities.svg", "ddpm_ref/clip/clip.py", "ddpm_ref/shapes.py", "ddpm_ref/weights/clip-shapes.safetensors", PLOTS)
+@figure(
+    "similarities.svg",
+    "ddpm_ref/clip/clip.py",
+    "ddpm_ref/shapes.py",
+    "ddpm_ref/weights/clip-shapes.safetensors",
+    PLOTS,
+)
 def similarities() -> str:
     """Real pictures and noise, with the captions of five classes: cosines of the small CLIP."""
     import torch
@@ -312,14 +387,23 @@ def similarities() -> str:
             parts.append(f'<rect {box} style="fill:{INKS[0]};fill-opacity:{shade:.2f}"/>')
             bold = ' font-weight="700"' if value == max(row) else ""
             words = f"{value:.2f}".replace("-", "−")
-            parts.append(text(56 + (j + 0.5) * wide - 1, 26 + i * 44 + 26, words, "middle", more=bold))
+            parts.append(
+                text(56 + (j + 0.5) * wide - 1, 26 + i * 44 + 26, words, "middle", more=bold)
+            )
     title = (
-        "Six pictures by five captions. Each real picture has its largest cosine with its own caption; noise has cosines as well, and a largest one"
+        "Six pictures by five captions. Each real picture has its largest cosine with its own caption; "
+        "noise has cosines as well, and a largest one"
     )
     return svg("similarities", title, (56 + 5 * wide, 26 + 6 * 44), parts)
 
 
-@figure("gradients.svg", "ddpm_ref/clip/clip.py", *MODEL, "ddpm_ref/weights/clip-shapes.safetensors", PLOTS)
+@figure(
+    "gradients.svg",
+    "ddpm_ref/clip/clip.py",
+    *MODEL,
+    "ddpm_ref/weights/clip-shapes.safetensors",
+    PLOTS,
+)
 def gradients() -> str:
     """What CLIP would change: the gradient of the cosine, with and without the path through the network."""
     import torch
@@ -351,15 +435,25 @@ def gradients() -> str:
         for through in (False, True):
             options = dict(y=y, target=target, through_model=through, normalise=True)
             plain, moved = (
-                clip_guidance(painter.model, schedule, x_t, at, known.clip, text_of, clip_scale=s, **options)
+                clip_guidance(
+                    painter.model, schedule, x_t, at, known.clip, text_of, clip_scale=s, **options
+                )
                 for s in (0.0, 1.0)
             )
             # Upwards in the cosine, of root mean square 1; a third of that is shown as a full step of grey.
             nudges.append((plain - moved) / (1 - per_image(schedule.alpha_bars, at)).sqrt() / 3)
         rows.append(torch.cat([x_t, x_0, *nudges]))
     title = (
-        "A cyan heart on its way, for the caption a photo of a blue heart: x at t, the predicted picture, the gradient without "
-        "the network, and through it"
+        "A cyan heart on its way, for the caption a photo of a blue heart: x at t, the predicted picture, "
+        "the gradient without the network, and through it"
     )
     titles = [X_T, "x̂₀", "direct", "through"]
-    return sheet("gradients", title, torch.stack(rows).clamp(-1, 1), titles, [f"t = {t}" for t in times], left=70, cell=76)
+    return sheet(
+        "gradients",
+        title,
+        torch.stack(rows).clamp(-1, 1),
+        titles,
+        [f"t = {t}" for t in times],
+        left=70,
+        cell=76,
+    )

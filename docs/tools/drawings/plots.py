@@ -1,4 +1,4 @@
-"""What drawings are made of: curves with axes, and sheets of small pictures, as SVG in the colours of the page."""
+"""What drawings are made of: curves with axes and sheets of small pictures, in the colours of the page."""
 
 from base64 import b64encode
 from collections.abc import Sequence
@@ -22,11 +22,17 @@ def svg(name: str, title: str, size: tuple[float, float], parts: Sequence[str]) 
     )
 
 
-def text(x: float, y: float, words: str, anchor: str = "start", size: int = 14, more: str = "") -> str:
-    return f'<text x="{x:g}" y="{y:g}" font-size="{size}" text-anchor="{anchor}"{more}>{words}</text>'
+def text(
+    x: float, y: float, words: str, anchor: str = "start", size: int = 14, more: str = ""
+) -> str:
+    return (
+        f'<text x="{x:g}" y="{y:g}" font-size="{size}" text-anchor="{anchor}"{more}>{words}</text>'
+    )
 
 
-def line(points: Sequence[tuple[float, float]], ink: str, dash: str = "none", width: float = 2) -> str:
+def line(
+    points: Sequence[tuple[float, float]], ink: str, dash: str = "none", width: float = 2
+) -> str:
     way = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
     style = f"fill:none;stroke:{ink};stroke-width:{width:g};stroke-dasharray:{dash}"
     return f'<polyline points="{way}" style="{style}"/>'
@@ -72,7 +78,9 @@ class Plot:
 
     def curve(self, xs, ys, kind: int, words: str = "", at: tuple[float, float] = (0, 0)) -> None:
         """A curve of one of the four kinds, with its name at a point of the plot."""
-        self.parts.append(line([self.place(x, y) for x, y in zip(xs, ys, strict=True)], INKS[kind], DASHES[kind]))
+        self.parts.append(
+            line([self.place(x, y) for x, y in zip(xs, ys, strict=True)], INKS[kind], DASHES[kind])
+        )
         if words:
             style = f' style="fill:{INKS[kind]}" font-weight="600"'
             self.parts.append(text(*self.place(*at), words, more=style))
@@ -81,7 +89,15 @@ class Plot:
         return svg(name, title, self.size, self.parts)
 
 
-def sheet(name: str, title: str, pictures, columns: Sequence[str], rows: Sequence[str], left: int = 90, cell: int = 64) -> str:
+def sheet(
+    name: str,
+    title: str,
+    pictures,
+    columns: Sequence[str],
+    rows: Sequence[str],
+    left: int = 90,
+    cell: int = 64,
+) -> str:
     """Small pictures in rows, with words above and to the left: (R, C, 3, H, W) in [−1, 1]."""
     import torch
     from PIL import Image
@@ -93,7 +109,10 @@ def sheet(name: str, title: str, pictures, columns: Sequence[str], rows: Sequenc
     opaque = torch.zeros(4, n * (height + 1) - 1, m * (width + 1) - 1)
     for i in range(n):
         for j in range(m):
-            place = slice(i * (height + 1), i * (height + 1) + height), slice(j * (width + 1), j * (width + 1) + width)
+            place = (
+                slice(i * (height + 1), i * (height + 1) + height),
+                slice(j * (width + 1), j * (width + 1) + width),
+            )
             opaque[:3, *place] = to_image(pictures[i, j])
             opaque[3, *place] = 1
     pixels = (opaque * 255).round().byte().permute(1, 2, 0).contiguous().numpy()
@@ -103,6 +122,11 @@ def sheet(name: str, title: str, pictures, columns: Sequence[str], rows: Sequenc
         f'<image href="data:image/png;base64,{data}" x="{left}" y="26" width="{opaque.shape[2] * zoom:g}" '
         f'height="{opaque.shape[1] * zoom:g}" style="image-rendering:pixelated"/>'
     ]
-    parts += [text(left + (j + 0.5) * cell - zoom / 2, 17, words, "middle") for j, words in enumerate(columns)]
-    parts += [text(left - 8, 26 + (i + 0.5) * cell + 4, words, "end") for i, words in enumerate(rows)]
+    parts += [
+        text(left + (j + 0.5) * cell - zoom / 2, 17, words, "middle")
+        for j, words in enumerate(columns)
+    ]
+    parts += [
+        text(left - 8, 26 + (i + 0.5) * cell + 4, words, "end") for i, words in enumerate(rows)
+    ]
     return svg(name, title, (left + m * cell, 26 + n * cell), parts)
