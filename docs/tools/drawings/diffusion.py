@@ -322,7 +322,7 @@ def ode() -> str:
 
     first = int((level < 2.5).nonzero()[-1])
     starts = [-3.4, -2.4, -1.5, -0.7, -0.15, 0.15, 0.7, 1.5, 2.4, 3.4]
-    fine = walk(starts, list(range(first, -1, -4)))
+    fine = walk(starts, list(range(first, -1, -4)))[::3]
     chosen = [int((level < u).nonzero()[-1]) for u in (2.5, 1.7, 0.9)]
     coarse = walk([1.5], chosen)
     ticks = [(v, f"{v:g}".replace("-", "−")) for v in (-2, -1, 0, 1, 2)]
