@@ -175,6 +175,13 @@ def test_every_answer_can_be_read_without_javascript(browser, address):
     context.close()
 
 
+def test_the_bar_above_an_equation_is_not_cut_off(page):
+    """A box that scrolls sideways cuts what stands out above; without its bar an alpha is another number."""
+    opened(page, "chapters/ch05/")
+    room = "(boxes) => boxes.map((box) => parseFloat(getComputedStyle(box).paddingTop))"
+    assert min(page.locator(".katex-display").evaluate_all(room)) >= 5
+
+
 def test_search_finds_a_page(page):
     asked = []
     page.on("request", lambda it: asked.append(it.url))

@@ -1,4 +1,5 @@
 """The figures of the site. Each module declares its own; importing them is all that is needed."""
 
 from docs.tools.drawings import course as course
+from docs.tools.drawings import diffusion as diffusion
 from docs.tools.drawings import network as network
