@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from checks.show.shapes import table, walk
 from ddpm_ref.data import load_dataset
 from ddpm_ref.diffusion import predict_x0, q_sample
 from ddpm_ref.loss import training_step
@@ -27,12 +28,28 @@ def draw(module, out: Path) -> str:
         module: the learner's chapter.
         out: where the PNG goes.
 
+    Returns:
+        What is seen there, and a table: what goes into each layer of that U-Net, and what comes out.
+
     Raises:
         ValueError: when the network's prediction does not have the shape of its input.
     """
     painter = load_painter()
     torch.manual_seed(0)
     model = network(module, painter)
+    return f"{told(module, model, painter, out)}\n\n{shapes(model, painter)}\n"
+
+
+def shapes(model: nn.Module, painter: Painter) -> str:
+    """What goes into each layer of a U-Net and what comes out, for one image."""
+    x, t, y = (each[:1] for each in inputs_for(painter))
+    with torch.no_grad():
+        calls = walk(model.eval(), {"x": x, "t": t, "y": y})
+    return "Its layers (channels × height × width, and where each comes from):\n" + table(calls)
+
+
+def told(module, model: nn.Module, painter: Painter, out: Path) -> str:
+    """Draw the picture; returns what is to be seen on it."""
     why_not = carry_over(painter.model, model, inputs_for(painter))
     if why_not is None:
         save_picture(from_noise(replace(painter, model=model)), out)

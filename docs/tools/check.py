@@ -14,7 +14,7 @@ from docs.tools.figures import stale
 from docs.tools.sources import ROOT
 
 DOCS = ROOT / "docs"
-OWN = ("questions", "mistakes", "exercises", "source", "measured")
+OWN = ("questions", "mistakes", "exercises", "source", "interactive", "measured")
 _FENCE = re.compile(
     r"^(?P<indent>[ ]*)```(?P<language>[^\n`]*)\n(?P<body>.*?)^[ ]*```[ ]*$", re.M | re.S
 )

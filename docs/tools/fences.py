@@ -5,6 +5,7 @@
 ```exercises   a chapter's number
 ```source      FILE NAME [brief]: a function or class of the project; `brief` leaves the docstring out.
                FILE with WORDS: the first statement of the file that has these words in it
+```interactive a figure with controls: noise-dial, scrubber, unet or gallery
 ```measured    a table of benchmark results, see `docs.tools.measured.table`
 `#!number FILE PATH FORMAT`   one number out of them, within a sentence
 """
@@ -15,6 +16,7 @@ from pymdownx.inlinehilite import InlineHiliteException
 from pymdownx.superfences import SuperFencesException
 
 from checks.catalogue import chapters
+from docs.tools import interactive as figures_with_controls
 from docs.tools import measured, sources
 from docs.tools import mistakes as known
 from docs.tools import questions as quiz
@@ -66,6 +68,11 @@ def source(source: str) -> str:
         text = sources.without_docstring(text) if brief == "brief" else text
     where = f"<figcaption>{file}, line {first}</figcaption>"
     return f'<figure class="source" data-search-exclude>{where}{code(text)}</figure>'
+
+
+@_loud
+def interactive(source: str) -> str:
+    return figures_with_controls.render(source.strip())
 
 
 @_loud

@@ -53,9 +53,11 @@ def _item(mistake: Misconception, root: str) -> str:
 def _symptom(picture: str, root: str) -> str:
     source = html.escape(f"{root}gallery/{picture}", quote=True)
     what = "Drawn by a model that was trained with this mistake"
+    beside = f"{root}gallery/#{picture.removesuffix('.png')}"
     return (
         f'<figure><img src="{source}" loading="lazy" alt="{what}">'
-        f"<figcaption>{what}.</figcaption></figure>"
+        f'<figcaption>{what}. <a href="{html.escape(beside, quote=True)}">Beside the right program\'s</a>'
+        "</figcaption></figure>"
     )
 
 
