@@ -329,10 +329,11 @@ def doctor(json: Json = None):
 
     _check_json(json)
     found = []
-    with report.out.status("looking …"):
-        for finding in looking.findings():
-            found.append(finding)
-            report.finding(finding)
+    if report.out.is_terminal:
+        report.say("looking, which takes as long as torch's import, a few times …", "dim")
+    for finding in looking.findings():
+        found.append(finding)
+        report.finding(finding)
     verdict = looking.verdict(found)
     report.finding(verdict)
     if json:

@@ -68,12 +68,13 @@ class Watched:
         return submission_folder(self.submission, chapter) / f"{chapter.module}.py"
 
     def first(self) -> Chapter:
-        """The chapter asked for; else the one saved last, of those begun; else the first."""
+        """The chapter asked for; else the one saved last, of those begun; else the first that is there."""
         if self.number is not None:
             return find(self.number)
-        begun = [c for c in chapters().values() if _is_begun(self.file(c), c)]
-        latest = max(begun, key=lambda c: self.file(c).stat().st_mtime_ns, default=None)
-        return latest or next(iter(chapters().values()))
+        there = [c for c in chapters().values() if self.file(c).is_file()]
+        begun = [c for c in there if _is_begun(self.file(c), c)]
+        first = next(iter(there or chapters().values()))
+        return max(begun, key=lambda c: _saved(self.file(c)), default=first)
 
     def chapter_of(self, changed: list[Path]) -> Chapter | None:
         """The chapter to be graded after these were saved, the last one last; None for any."""
@@ -191,12 +192,13 @@ def _is_begun(file: Path, chapter: Chapter) -> bool:
 
 def _changed(before: Files, now: Files) -> list[Path]:
     """The paths that differ, the one saved last at the end."""
-
-    def saved(path: Path) -> int:
-        try:
-            return path.stat().st_mtime_ns
-        except OSError:
-            return 0
-
     paths = before.keys() | now.keys()
-    return sorted((p for p in paths if before.get(p) != now.get(p)), key=lambda p: (saved(p), p))
+    return sorted((p for p in paths if before.get(p) != now.get(p)), key=lambda p: (_saved(p), p))
+
+
+def _saved(path: Path) -> int:
+    """When; 0 for what is no longer there."""
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
