@@ -412,7 +412,7 @@ def _without(layer: str) -> Finding:
     if layer == "user" and sys.platform == "linux":
         why = "the user nobody cannot read this folder, or this Python"
     do = "your own code needs none of it; other people's is better graded elsewhere"
-    return Finding(NOTE, "sandbox", f"{layer} is off ({why})", do)
+    return Finding(NOTE, "sandbox", f"{layer}: off ({why})", do)
 
 
 def network():
