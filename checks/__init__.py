@@ -12,6 +12,8 @@ compares what the two returned (`checks/compare.py`). The judge reads such a fil
 (`checks/catalogue.py`), so the arguments here are literals.
 """
 
+from __future__ import annotations  # so that a Python that is too old comes as far as saying so
+
 
 def experiment(
     id: str,

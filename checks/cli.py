@@ -111,6 +111,45 @@ def all_chapters(
 
 
 @app.command()
+def watch(
+    number: Annotated[
+        int | None,
+        typer.Argument(
+            help="Number of a chapter. Without it: the one saved last.", show_default=False
+        ),
+    ] = None,
+    submission: Submission = CHAPTERS,
+    own: Own = False,
+    only: Only = None,
+    verbose: Verbose = False,
+    feedback: Feedback = "auto",
+):
+    """Grade a chapter at each save.
+
+    Without a number it begins with the chapter saved last, and then follows you: whichever you save is
+    graded. Helper files beside it count, and with `--own` your other chapters too. Ctrl-C ends it, with
+    exit code 0 whatever the verdict was.
+    """
+    from checks import watch as watching
+
+    history = History(submission)
+    policy = _policy(feedback, history)
+    check_submission(submission)
+    if only is not None:
+        number = (_exercise(only) if number is None else find(number)).number
+        if not find(number).chosen(only):
+            raise Problem(f"There is no exercise {only} there{_known(str(number))}.")
+    watched = watching.Watched(submission.resolve(), number, own)
+    watched.first()  # a chapter that does not exist is told before torch is waited for
+    theirs = None if submission == CHAPTERS else submission
+    try:
+        with Grader(pool=_take_pool()) as grader:
+            watching.Watch(grader, watched, only, policy, history, verbose, theirs).run()
+    except KeyboardInterrupt:
+        report.say("\nNo longer watching.")
+
+
+@app.command()
 def why(exercise: Exercise, submission: Submission = CHAPTERS, own: Own = False):
     """Name the mistake in an exercise, at once."""
     asked = _exercise(exercise)
@@ -280,8 +319,32 @@ def matrix(
     raise typer.Exit(1 if bad else 0)
 
 
+@app.command()
+def doctor(json: Json = None):
+    """Look whether this machine is fit: what is there, what is missing, and what to do.
+
+    Exit code 0 when nothing prevents your work, 1 when a problem does.
+    """
+    from checks import doctor as looking
+
+    _check_json(json)
+    found = []
+    if report.out.is_terminal:
+        report.say("looking, which takes as long as torch's import, a few times …", "dim")
+    for finding in looking.findings():
+        found.append(finding)
+        report.finding(finding)
+    verdict = looking.verdict(found)
+    report.finding(verdict)
+    if json:
+        write_json(json, looking.as_json(found))
+    raise typer.Exit(0 if verdict.level == looking.OK else 1)
+
+
 def main(pool: Pool | None = None) -> None:
     """Run the command line on a pool that may already be importing torch."""
+    for stream in (sys.stdout, sys.stderr):  # a terminal without ✔ is no reason to break off
+        stream.reconfigure(errors="replace")
     if pool is not None:
         _pool.append(pool)
     try:
@@ -296,21 +359,14 @@ def _take_pool() -> Pool:
 
 
 def _show(numbers, submission, own, only, json, verbose, feedback) -> None:
-    if feedback not in FEEDBACK:
-        raise Problem(f"--feedback is one of {', '.join(FEEDBACK)}, not {feedback!r}.")
+    history = History(submission)
+    policy = _policy(feedback, history)
     check_submission(submission)
     _check_json(json)
-    history = History(submission)
     if only is not None:
         numbers = [n for n in numbers if find(n).chosen(only)]
         if not numbers:
             raise Problem(f"There is no exercise {only} among these chapters{_known(only)}.")
-
-    def policy(experiment) -> str:
-        if feedback != "auto":
-            return feedback
-        # Asked before this failure is noted: one in the past makes it the second.
-        return "named" if history.failures(experiment.name) else "symptom"
 
     waiting: list[ChapterResult | Chapter] = [find(n) for n in numbers]
     if json:
@@ -328,6 +384,20 @@ def _show(numbers, submission, own, only, json, verbose, feedback) -> None:
     results = _grade(numbers, submission, own, only, lambda e: policy(e) == "named", tell)
     report.next_step(results, None if submission == CHAPTERS else submission)
     raise typer.Exit(_code(results))
+
+
+def _policy(feedback: str, history: History):
+    """experiment → what to tell about its failure."""
+    if feedback not in FEEDBACK:
+        raise Problem(f"--feedback is one of {', '.join(FEEDBACK)}, not {feedback!r}.")
+
+    def policy(experiment) -> str:
+        if feedback != "auto":
+            return feedback
+        # Asked before this failure is noted: one in the past makes it the second.
+        return "named" if history.failures(experiment.name) else "symptom"
+
+    return policy
 
 
 def _grade(numbers, submission, own=False, only=None, naming=lambda e: False, tell=None):

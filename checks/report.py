@@ -189,11 +189,14 @@ def capstone_json(outcome) -> dict:
     }
 
 
-def next_step(results: list[ChapterResult], submission: Path | None = None) -> None:
+def next_step(
+    results: list[ChapterResult], submission: Path | None = None, watched: bool = False
+) -> None:
     """The one thing to do now.
 
     Args:
         submission: the folder that was graded; None for the learner's own.
+        watched: whether saving is all that it takes to be graded again.
     """
     command = "python -m checks"
     of = f" --submission {shlex.quote(str(submission))}" if submission else ""
@@ -203,9 +206,11 @@ def next_step(results: list[ChapterResult], submission: Path | None = None) -> N
             first = waiting[0]
             e, place = first.experiment, _near(result.file)
             what = f"write TODO({e.id})" if first.verdict == NOT_STARTED else f"mend {e.id}"
-            step = f"{what} in {place}, then: {command} chapter {result.chapter.number}{of}"
+            then = (
+                "and save it" if watched else f"then: {command} chapter {result.chapter.number}{of}"
+            )
             out.print()
-            say(f"Next: {step}", "bold")
+            say(f"Next: {what} in {place}, {then}", "bold")
             return
     out.print()
     last = results[-1].chapter
@@ -254,6 +259,12 @@ def row_json(about: Chapter, row) -> dict:
         "caught": row.caught,
         "named": {name: list(says) for name, says in row.named.items()},
     }
+
+
+def finding(found) -> None:
+    """One line of `python -m checks doctor` (`checks.doctor.Finding`)."""
+    style = {"ok": "", "note": "yellow", "problem": "bold red"}[found.level]
+    say(str(found), style)
 
 
 def _near(file: Path) -> str:

@@ -11,8 +11,6 @@ from checks.cli import app as grader
 from ddpm_ref.cli import app as reference
 from docs.tools import check, figures, measured, sources
 
-# Told of on the pages, and to come with other parts of the course.
-NOT_YET = {"doctor", "watch"}
 MAKE = re.search(
     r"^\.PHONY:(.*)$", (check.ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE
 )[1].split()
@@ -78,7 +76,7 @@ def complaint(command: str) -> str | None:
         start = program.split()
         if words[: len(start)] == start:
             name, *rest = words[len(start) :] or [None]
-            if name is None or name in NOT_YET:
+            if name is None:
                 return None
             if name not in commands:
                 return f"no command {name}"
@@ -99,11 +97,6 @@ def test_a_command_that_does_not_exist_is_found():
     assert complaint("make dmeo")
     assert complaint("rm -r x")
     assert not complaint("OMP_NUM_THREADS=1 make demo")
-
-
-def test_what_is_to_come_has_not_come():
-    """Shorten NOT_YET when one of them is there."""
-    assert NOT_YET.isdisjoint(PROGRAMS["python -m checks"])
 
 
 def test_numbers_come_from_the_benchmarks():
