@@ -134,7 +134,7 @@
 
     const table = (layer, shapes) => {
       const row = (kind, ...cells) => element("tr", ...cells.map((cell) => element(kind, cell)));
-      const head = row("th", "Inside of it", "out", "parameters");
+      const head = row("th", "Inside", "out", "parameters");
       for (const cell of head.children) cell.scope = "col";
       const rows = layer.parts.map((part, k) => {
         const name = element("code", part.name.slice(layer.name.length + 1));

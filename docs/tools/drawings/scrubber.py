@@ -101,7 +101,7 @@ def still() -> str:
         y = 22 + r * (cell + 6)
         for k, part in enumerate(words.split(" at ")):
             parts.append(svg.text(0, y + cell / 2 + 4 + 16 * k, f"at {part}" if k else part))
-        parts.append(svg.picture(label, y, wide, cell, sheet([[row[i] for i in SHOWN]])))
+        parts.append(svg.pictures(label, y, cell, sheet([[row[i] for i in SHOWN]]), len(SHOWN)))
     top = 22 + 2 * (cell + 6) + 34
     parts.append(svg.text(0, top - 16, "The ends, by class and guidance scale s:"))
     small = 44
@@ -111,11 +111,10 @@ def still() -> str:
     for r, name in enumerate(CLASSES):
         parts.append(svg.text(0, top + 14 + small * (r + 0.5) + 4, name))
     ends = [[found[name, scale][1][-1] for scale in SCALES] for name in CLASSES]
-    size = small * len(SCALES), small * len(CLASSES)
-    parts.append(svg.picture(label, top + 14, *size, sheet(ends)))
+    parts.append(svg.pictures(label, top + 14, small, sheet(ends), len(SCALES), len(CLASSES)))
     title = (
         f"A {FIRST[0]} on its way from noise at guidance scale {FIRST[1]:g}: above x_t, below the model's "
         f"guess, a blur first and then sharp. Below that the ends for {', '.join(CLASSES)} at scales "
         f"{', '.join(f'{s:g}' for s in SCALES)}: without the class at 0, ever brighter colours above 1"
     )
-    return svg.document("scrubber", title, label + wide, top + 16 + size[1], parts)
+    return svg.document("scrubber", title, label + wide, top + 16 + small * len(CLASSES), parts)
