@@ -109,7 +109,8 @@
 
     const update = () => {
       const step = Number(range.value);
-      const row = data.rows.findIndex(([name, s]) => name === kind.value && s === Number(scale.value));
+      // At scale 0 one walk is that of every class.
+      const row = data.rows.findIndex(([name, s]) => [kind.value, null].includes(name) && s === Number(scale.value));
       const walk = `${kind.value}, guidance scale ${scale.value}`;
       show("x_t", step, row, `x_t in step ${step + 1}, ${walk}`);
       show("x_0", steps + step, row, `guess in step ${step + 1}, ${walk}`);
