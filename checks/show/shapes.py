@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
+LARGE = 1 / 3  # share of all parameters: a layer that holds more is told of part by part
 OUTSIDE = "forward"  # where a tensor comes from that no layer made: code between the layers
 
 
@@ -104,10 +105,23 @@ def spoken(shape: tuple[int, ...]) -> str:
     return "×".join(map(str, shape[1:])) or "1"
 
 
+def unfolded(calls: list[Call], most: float) -> list[Call]:
+    """The calls, with a large one replaced by its parts, and so on: a U-Net may hold itself in one layer.
+
+    Args:
+        most: parameters that one line may hold, unless it has no parts.
+    """
+    made = []
+    for call in calls:
+        large = call.parameters > most and call.parts
+        made += unfolded(call.parts, most) if large else [call]
+    return made
+
+
 def table(calls: list[Call]) -> str:
     """The calls as lines of text: layer, what goes in, what comes out, parameters."""
     rows = [("layer", "in", "out", "parameters")]
-    for call in calls:
+    for call in unfolded(calls, LARGE * sum(call.parameters for call in calls)):
         given = ", ".join(f"{spoken(s.shape)} ({s.of})" for s in call.given)
         gave = ", ".join(spoken(s.shape) for s in call.gave)
         rows.append((call.name, given, gave, f"{call.parameters:,}"))

@@ -109,7 +109,8 @@
 
     const update = () => {
       const step = Number(range.value);
-      const row = data.rows.findIndex(([name, s]) => name === kind.value && s === Number(scale.value));
+      // At scale 0 one walk is that of every class.
+      const row = data.rows.findIndex(([name, s]) => [kind.value, null].includes(name) && s === Number(scale.value));
       const walk = `${kind.value}, guidance scale ${scale.value}`;
       show("x_t", step, row, `x_t in step ${step + 1}, ${walk}`);
       show("x_0", steps + step, row, `guess in step ${step + 1}, ${walk}`);
@@ -134,7 +135,7 @@
 
     const table = (layer, shapes) => {
       const row = (kind, ...cells) => element("tr", ...cells.map((cell) => element(kind, cell)));
-      const head = row("th", "Inside of it", "out", "parameters");
+      const head = row("th", "Inside", "out", "parameters");
       for (const cell of head.children) cell.scope = "col";
       const rows = layer.parts.map((part, k) => {
         const name = element("code", part.name.slice(layer.name.length + 1));

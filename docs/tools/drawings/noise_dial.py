@@ -114,7 +114,7 @@ def strip() -> str:
         png = sheet([list(q_sample(schedule, x_0, t, noise))])
         parts += [
             svg.text(0, y + cell / 2 + 4, name),
-            svg.picture(label, y, cell * len(SHOWN), cell, png),
+            svg.pictures(label, y, cell, png, len(SHOWN)),
         ]
     title = (
         f"A heart with more and more noise, at t = {', '.join(map(str, SHOWN))}, by both schedules"

@@ -15,12 +15,13 @@ SOURCES = (
 )
 CLASSES = ("star", "heart", "ring", "arrow")
 SCALES = (0.0, 1.0, 1.5, 3.0, 6.0)
+ANY = None  # the class of the walk at scale 0, which ignores it
 FIRST = ("star", 1.5)  # what is seen at first, and in the still picture
 STEPS, SEED = 12, 4
 SHOWN = (0, 2, 4, 6, 8, 9, 11)  # steps of the still picture
 
 
-def walks() -> tuple[list[int], dict[tuple[str, float], tuple[list, list]]]:
+def walks() -> tuple[list[int], dict[tuple[str | None, float], tuple[list, list]]]:
     """The timesteps that are visited, and by class and scale what is seen there.
 
     That is each x_t that the model is given, and its (clipped) guess at x_0 from it. All walks start from
@@ -49,7 +50,7 @@ def walks() -> tuple[list[int], dict[tuple[str, float], tuple[list, list]]]:
                 g.append(x_0),
             ),
         )
-        for k, name in enumerate(CLASSES):
+        for k, name in enumerate(CLASSES if scale else [ANY]):
             found[name, scale] = [x[k] for x in shown[:-1]], [x[k] for x in guesses]
     return list(visited.values()), found
 
@@ -101,7 +102,7 @@ def still() -> str:
         y = 22 + r * (cell + 6)
         for k, part in enumerate(words.split(" at ")):
             parts.append(svg.text(0, y + cell / 2 + 4 + 16 * k, f"at {part}" if k else part))
-        parts.append(svg.picture(label, y, wide, cell, sheet([[row[i] for i in SHOWN]])))
+        parts.append(svg.pictures(label, y, cell, sheet([[row[i] for i in SHOWN]]), len(SHOWN)))
     top = 22 + 2 * (cell + 6) + 34
     parts.append(svg.text(0, top - 16, "The ends, by class and guidance scale s:"))
     small = 44
@@ -110,12 +111,11 @@ def still() -> str:
         parts.append(svg.text(label + small * (c + 0.5), top + 6, words, 12, "middle"))
     for r, name in enumerate(CLASSES):
         parts.append(svg.text(0, top + 14 + small * (r + 0.5) + 4, name))
-    ends = [[found[name, scale][1][-1] for scale in SCALES] for name in CLASSES]
-    size = small * len(SCALES), small * len(CLASSES)
-    parts.append(svg.picture(label, top + 14, *size, sheet(ends)))
+    ends = [[found[name if scale else ANY, scale][1][-1] for scale in SCALES] for name in CLASSES]
+    parts.append(svg.pictures(label, top + 14, small, sheet(ends), len(SCALES), len(CLASSES)))
     title = (
         f"A {FIRST[0]} on its way from noise at guidance scale {FIRST[1]:g}: above x_t, below the model's "
         f"guess, a blur first and then sharp. Below that the ends for {', '.join(CLASSES)} at scales "
         f"{', '.join(f'{s:g}' for s in SCALES)}: without the class at 0, ever brighter colours above 1"
     )
-    return svg.document("scrubber", title, label + wide, top + 16 + size[1], parts)
+    return svg.document("scrubber", title, label + wide, top + 16 + small * len(CLASSES), parts)

@@ -35,6 +35,19 @@ def curve(points: Sequence[tuple[float, float]], kind: str) -> str:
     return f'<polyline class="{kind}" points="{way}"/>'
 
 
+def pictures(
+    x: float, y: float, cell: float, png: bytes, columns: int, rows: int = 1, gap: float = 3
+) -> str:
+    """A sheet of square pictures inside of the drawing, with the page showing between them."""
+    across = [f"M{x + cell * k:g},{y:g} v{cell * rows:g}" for k in range(1, columns)]
+    down = [f"M{x:g},{y + cell * k:g} h{cell * columns:g}" for k in range(1, rows)]
+    way = " ".join(across + down)
+    return (
+        picture(x, y, cell * columns, cell * rows, png)
+        + f'<path class="gap" stroke-width="{gap:g}" d="{way}"/>'
+    )
+
+
 def picture(x: float, y: float, width: float, height: float, png: bytes) -> str:
     """A PNG inside of the drawing, enlarged pixel by pixel."""
     data = base64.b64encode(png).decode()
