@@ -11,7 +11,8 @@ from collections.abc import Iterable
 from checks.catalogue import Chapter, Misconception
 from checks.gallery import FOLDER as GALLERY
 from checks.gallery import RIGHT, pictured
-from docs.tools.markup import code, markdown_code
+from docs.tools.markup import markdown_code
+from docs.tools.mistakes import corrections
 from docs.tools.stamped import FOLDER
 
 
@@ -165,9 +166,6 @@ def _symptom(
     says, number = markdown_code(mistake.says), chapter.number
     titles = [e.title for e in chapter.experiments if e.name in seen_by]
     held = "".join(f"<li>{markdown_code(title)}</li>" for title in titles)
-    changes = "".join(
-        f"<p>Right:</p>{code(old)}<p>Mistaken:</p>{code(new)}" for old, new in mistake.edits
-    )
     trained = (
         "The model is the right one's; the mistake is made in drawing."
         if number == 7
@@ -179,8 +177,8 @@ def _symptom(
         + f"<figcaption><p><strong>{says}</strong> "
         f'(<a href="../chapters/ch{number:02}/#mistakes-{mistake.id.replace(".", "-")}">'
         f"chapter {number}, exercise {mistake.id}</a>). {trained} {_measured(found)}</p>"
-        '<details class="mistake"><summary>In code</summary>'
-        f"<div data-search-exclude>{changes}</div></details>"
+        '<details class="mistake"><summary>In code: − the mistake, + what mends it</summary>'
+        f"<div data-search-exclude>{corrections(chapter, mistake)}</div></details>"
         f"<p>Found by <code>python -m checks chapter {number} --only {mistake.id}</code>, which says that "
         f"this does not hold:</p><ul>{held}</ul>"
         f"<p><code>python -m checks why {mistake.id}</code> names the mistake.</p></figcaption></figure>\n"

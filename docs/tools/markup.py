@@ -1,5 +1,6 @@
 """Small pieces of HTML."""
 
+import difflib
 import html
 import re
 
@@ -27,6 +28,28 @@ _LEXER = PythonLexer(stripnl=False, filters=[_common_as_text()])
 def code(text: str) -> str:
     """Python, coloured as in the fences of the pages."""
     return highlight(text, _LEXER, _FORMATTER).strip()
+
+
+def difference(before: str, after: str) -> str:
+    """What has to be taken out of a text and put into it, each place with the lines next to it."""
+    old, new = before.splitlines(), after.splitlines()
+    places = []
+    for group in difflib.SequenceMatcher(None, old, new, autojunk=False).get_grouped_opcodes(1):
+        lines = []
+        for tag, i, j, k, m in group:
+            if tag == "equal":
+                lines += [(" ", line) for line in old[i:j]]
+            else:
+                lines += [("−", line) for line in old[i:j]] + [("+", line) for line in new[k:m]]
+        indent = min(len(line) - len(line.lstrip()) for _, line in lines if line.strip())
+        places.append("".join(_change(sign, line[indent:]) for sign, line in lines))
+    return '<div class="highlight"><pre><code>' + "\n".join(places) + "</code></pre></div>"
+
+
+def _change(sign: str, words: str) -> str:
+    line = f"{sign} {html.escape(words, quote=False)}"
+    css = {"−": "gd", "+": "gi"}.get(sign)  # as Pygments calls them
+    return (f'<span class="{css}">{line}</span>' if css else line) + "\n"
 
 
 def markdown_code(text: str) -> str:

@@ -3,8 +3,9 @@
 import html
 
 from checks.catalogue import Chapter, Misconception, chapters
+from checks.child import spoilt
 from checks.gallery import picture_of
-from docs.tools.markup import code, markdown_code
+from docs.tools.markup import difference, markdown_code
 
 
 def render(number: int, root: str) -> str:
@@ -19,10 +20,11 @@ def render(number: int, root: str) -> str:
     counted = [m for m in chapter.misconceptions if m.equal is None]
     parts = [
         f"<p>The grader knows {len(counted)} mistakes of this chapter by name. The tests of the course make "
-        "each of them in the reference, and demand that a check catches it and names it as itself.</p>"
+        "each of them in the reference, and demand that a check catches it and names it as itself. Unfolded, "
+        "− marks the lines of the mistake and + those that mend it.</p>"
     ]
     for id in dict.fromkeys(m.id for m in counted):
-        items = "".join(_item(m, root) for m in counted if m.id == id)
+        items = "".join(_item(chapter, m, root) for m in counted if m.id == id)
         parts.append(f'<h3 id="mistakes-{id.replace(".", "-")}">Exercise {id}</h3>')
         parts.append(f'<ul class="mistake-list">{items}</ul>')
     harmless = [m for m in chapter.misconceptions if m.equal is not None]
@@ -34,20 +36,23 @@ def render(number: int, root: str) -> str:
     return '<section class="mistakes">\n' + "\n".join(parts) + "\n</section>"
 
 
-def _item(mistake: Misconception, root: str) -> str:
+def _item(chapter: Chapter, mistake: Misconception, root: str) -> str:
     """What the mistake is; unfolded, the code; below, what a model draws that was trained with it."""
     says = markdown_code(mistake.says)
     told = f"<p>{says}</p>"
     if mistake.edits:
-        changes = "".join(
-            f"<p>Right:</p>{code(old)}<p>Mistaken:</p>{code(new)}" for old, new in mistake.edits
-        )
         told = (
             f'<details class="mistake"><summary>{says}</summary>'
-            f"<div data-search-exclude>{changes}</div></details>"
+            f"<div data-search-exclude>{corrections(chapter, mistake)}</div></details>"
         )
     picture = picture_of(mistake.says)
     return f"<li>{told}{_symptom(picture.name, root) if picture else ''}</li>\n"
+
+
+def corrections(chapter: Chapter, mistake: Misconception) -> str:
+    """What mends a mistake, as a difference between two versions of the reference's file."""
+    right = chapter.reference_file.read_text(encoding="utf-8")
+    return difference(spoilt(right, [mistake]), right)
 
 
 def _symptom(picture: str, root: str) -> str:

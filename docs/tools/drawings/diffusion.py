@@ -1,9 +1,11 @@
 """Chapters 5, 6, 7 and 9: noise and its schedules, losses and weights, samplers, CLIP."""
 
-from docs.tools.drawings.plots import INKS, PALE, Plot, line, sheet, svg, text
+from docs.tools.drawings.plots import INKS, PALE, Plot, inked, line, table
+from docs.tools.drawings.sprites import sheet
+from docs.tools.drawings.svg import document, pictures, text
 from docs.tools.stamped import figure
 
-PLOTS = "docs/tools/drawings/plots.py"
+PLOTS = tuple(f"docs/tools/drawings/{name}.py" for name in ("plots", "sprites", "svg"))
 MODEL = (
     "ddpm_ref/diffusion.py",
     "ddpm_ref/sampling.py",
@@ -14,7 +16,7 @@ X_T = 'x<tspan dy="4" font-size="11">t</tspan>'
 TIMES = [(t, str(t)) for t in (0, 250, 500, 750, 999)]
 
 
-@figure("alpha-bar.svg", "ddpm_ref/diffusion.py", PLOTS)
+@figure("alpha-bar.svg", "ddpm_ref/diffusion.py", *PLOTS)
 def alpha_bar() -> str:
     """What is left of the picture's variance, under both schedules."""
     from ddpm_ref.diffusion import NoiseSchedule
@@ -32,7 +34,7 @@ def alpha_bar() -> str:
     return plot.svg("alpha-bar", title)
 
 
-@figure("snr.svg", "ddpm_ref/diffusion.py", PLOTS)
+@figure("snr.svg", "ddpm_ref/diffusion.py", *PLOTS)
 def snr() -> str:
     """Signal to noise, on a logarithmic axis."""
     from ddpm_ref.diffusion import NoiseSchedule
@@ -54,7 +56,7 @@ def snr() -> str:
     return plot.svg("snr", title)
 
 
-@figure("noised.svg", "ddpm_ref/diffusion.py", "ddpm_ref/shapes.py", PLOTS)
+@figure("noised.svg", "ddpm_ref/diffusion.py", "ddpm_ref/shapes.py", *PLOTS)
 def noised() -> str:
     """One picture at several timesteps of both schedules, with the same noise."""
     import torch
@@ -74,10 +76,10 @@ def noised() -> str:
         "A picture that sinks into noise from left to right; in the linear row it is lost at about t = 500, "
         "in the cosine row at about 750"
     )
-    return sheet("noised", title, rows, titles, ["linear", "cosine"], left=62)
+    return table("noised", title, rows, titles, ["linear", "cosine"], left=62)
 
 
-@figure("rotation.svg", "ddpm_ref/diffusion.py", "ddpm_ref/loss.py", PLOTS)
+@figure("rotation.svg", "ddpm_ref/diffusion.py", "ddpm_ref/loss.py", *PLOTS)
 def rotation() -> str:
     """x_t and v as two arms of a right angle that turns from picture to noise."""
     import torch
@@ -133,14 +135,14 @@ def rotation() -> str:
             place(x_t)[0] + 8,
             place(x_t)[1] - 4,
             X_T,
-            more=f' style="fill:{INKS[0]}" font-weight="600"',
+            **inked(0),
         ),
         text(
             place(v)[0] - 8,
             place(v)[1] - 4,
             "v",
             "end",
-            more=f' style="fill:{INKS[1]}" font-weight="600"',
+            **inked(1),
         ),
         text(place((x_t[0] / 2, 0))[0] + 10, middle[1] + 20, "√ᾱ = cos φ", "middle"),
         text(middle[0] + 8, place((0, x_t[1]))[1] - 7, "√(1 − ᾱ) = sin φ", size=13),
@@ -149,10 +151,10 @@ def rotation() -> str:
         "The picture points right and the noise up; x at t lies between them at an angle φ, "
         "and v stands upright on it"
     )
-    return svg("rotation", title, size, parts)
+    return document("rotation", title, *size, parts)
 
 
-@figure("weights.svg", "ddpm_ref/diffusion.py", "ddpm_ref/loss.py", PLOTS)
+@figure("weights.svg", "ddpm_ref/diffusion.py", "ddpm_ref/loss.py", *PLOTS)
 def weights() -> str:
     """How much an error of the predicted picture counts, by loss and timestep."""
     import torch
@@ -183,7 +185,7 @@ def weights() -> str:
     return plot.svg("weights", title)
 
 
-@figure("losses.svg", "ddpm_ref/loss.py", "ddpm_ref/shapes.py", *MODEL, PLOTS)
+@figure("losses.svg", "ddpm_ref/loss.py", "ddpm_ref/shapes.py", *MODEL, *PLOTS)
 def losses() -> str:
     """The shipped model's error, timestep by timestep, as three losses."""
     import torch
@@ -228,7 +230,7 @@ def losses() -> str:
     return plot.svg("losses", title)
 
 
-@figure("steps.svg", *MODEL, PLOTS)
+@figure("steps.svg", *MODEL, *PLOTS)
 def steps() -> str:
     """The same noise, drawn by three samplers in few and in many steps."""
     import torch
@@ -262,10 +264,10 @@ def steps() -> str:
         "A star and a crescent from the same noise. One step gives a blurred mean; without added noise the "
         "same picture sharpens with more steps, with it (η = 1) each number of steps gives another picture"
     )
-    return sheet("steps", title, rows, titles, names, left=66)
+    return table("steps", title, rows, titles, names, left=66)
 
 
-@figure("scales.svg", *MODEL, PLOTS)
+@figure("scales.svg", *MODEL, *PLOTS)
 def scales() -> str:
     """The same noise, with the class followed more and more strongly."""
     import torch
@@ -294,10 +296,10 @@ def scales() -> str:
         "and the shapes lose their outline"
     )
     titles = [f"s = {factors[0]:g}", *(f"{s:g}" for s in factors[1:])]
-    return sheet("scales", title, torch.stack(drawn, dim=1), titles, names, left=62)
+    return table("scales", title, torch.stack(drawn, dim=1), titles, names, left=62)
 
 
-@figure("ode.svg", "ddpm_ref/diffusion.py", "ddpm_ref/sampling.py", PLOTS)
+@figure("ode.svg", "ddpm_ref/diffusion.py", "ddpm_ref/sampling.py", *PLOTS)
 def ode() -> str:
     """The paths of the differential equation for data of two points, and DDIM's steps along one."""
     import torch
@@ -355,7 +357,7 @@ def ode() -> str:
     "ddpm_ref/clip/clip.py",
     "ddpm_ref/shapes.py",
     "ddpm_ref/weights/clip-shapes.safetensors",
-    PLOTS,
+    *PLOTS,
 )
 def similarities() -> str:
     """Real pictures and noise, with the captions of five classes: cosines of the small CLIP."""
@@ -375,26 +377,23 @@ def similarities() -> str:
     x = torch.cat([x, noise])
     with torch.no_grad():
         texts = encode_prompts(known.clip, class_prompts(names), known.tokenizer)
-        table = similarity_matrix(encode_images(known.clip, x), texts)
-    pictures = sheet("similarities", "", x[:, None], [], [], left=0, cell=44)
-    image = pictures[pictures.index("<image") : pictures.index("/>") + 2].replace('x="0"', 'x="4"')
-    low, high, wide, parts = table.min().item(), table.max().item(), 62, [image]
+        cosines = similarity_matrix(encode_images(known.clip, x), texts)
+    parts = [pictures(4, 26, 44, sheet(x[:, None]), 1, len(x), gap=2)]
+    low, high, wide = cosines.min().item(), cosines.max().item(), 62
     parts += [text(56 + (j + 0.5) * wide, 17, name, "middle") for j, name in enumerate(names)]
-    for i, row in enumerate(table.tolist()):
+    for i, row in enumerate(cosines.tolist()):
         for j, value in enumerate(row):
             shade = 0.45 * (value - low) / (high - low)
             box = f'x="{56 + j * wide}" y="{26 + i * 44}" width="{wide - 3}" height="41"'
             parts.append(f'<rect {box} style="fill:{INKS[0]};fill-opacity:{shade:.2f}"/>')
-            bold = ' font-weight="700"' if value == max(row) else ""
+            bold = {"font_weight": 700} if value == max(row) else {}
             words = f"{value:.2f}".replace("-", "−")
-            parts.append(
-                text(56 + (j + 0.5) * wide - 1, 26 + i * 44 + 26, words, "middle", more=bold)
-            )
+            parts.append(text(56 + (j + 0.5) * wide - 1, 26 + i * 44 + 26, words, "middle", **bold))
     title = (
         "Six pictures by five captions. Each real picture has its largest cosine with its own caption; "
         "noise has cosines as well, and a largest one"
     )
-    return svg("similarities", title, (56 + 5 * wide, 26 + 6 * 44), parts)
+    return document("similarities", title, 56 + 5 * wide, 26 + 6 * 44, parts)
 
 
 @figure(
@@ -402,7 +401,7 @@ def similarities() -> str:
     "ddpm_ref/clip/clip.py",
     *MODEL,
     "ddpm_ref/weights/clip-shapes.safetensors",
-    PLOTS,
+    *PLOTS,
 )
 def gradients() -> str:
     """What CLIP would change: the gradient of the cosine, with and without the path through the network."""
@@ -448,7 +447,7 @@ def gradients() -> str:
         "the gradient without the network, and through it"
     )
     titles = [X_T, "x̂₀", "direct", "through"]
-    return sheet(
+    return table(
         "gradients",
         title,
         torch.stack(rows).clamp(-1, 1),

@@ -102,8 +102,8 @@ def drawing(preset: str) -> str:
         parts.append(
             f'<g class="layer" data-from="{first}" data-to="{last}">'
             f'<rect class="box" rx="5" x="{x:g}" y="{y:g}" width="{BOX_W}" height="{BOX_H}"/>'
-            + svg.text(x + BOX_W / 2, y + 21, title, 14, "middle", font_weight=600)
-            + svg.text(x + BOX_W / 2, y + 40, spoken(shape), 14, "middle", data_out=last)
+            + svg.text(x + BOX_W / 2, y + 21, title, "middle", 14, font_weight=600)
+            + svg.text(x + BOX_W / 2, y + 40, spoken(shape), "middle", 14, data_out=last)
             + "</g>"
         )
 
@@ -132,10 +132,10 @@ def drawing(preset: str) -> str:
         middle = 1 + BOX_W + GAP_X / 2
         parts.append(
             svg.text(
-                middle, y + BOX_H / 2 - 7, spoken(skip.shape), 13, "middle", data_skip=at[up.name]
+                middle, y + BOX_H / 2 - 7, spoken(skip.shape), "middle", 13, data_skip=at[up.name]
             )
         )
-        parts.append(svg.text(middle, y + BOX_H / 2 + 16, "skip", 12, "middle", class_="small"))
+        parts.append(svg.text(middle, y + BOX_H / 2 + 16, "skip", "middle", 12, class_="small"))
     box(corner(1, 0), "head", ["head_norm", "head"], seen[-1].gave[0].shape)
     middle = [call.name for call in seen if call.name.startswith("middle")]
     blocks = len([name for name in middle if "." in name])
@@ -149,8 +149,8 @@ def drawing(preset: str) -> str:
     parts.append(
         f'<g class="layer" data-from="{at["condition"]}" data-to="{at["condition"]}">'
         f'<rect class="box" rx="5" x="{x - 49}" y="1" width="98" height="{BOX_H}"/>'
-        + svg.text(x, 22, "condition", 14, "middle", font_weight=600)
-        + svg.text(x, 41, spoken(seen[at["condition"]].gave[0].shape), 14, "middle")
+        + svg.text(x, 22, "condition", "middle", 14, font_weight=600)
+        + svg.text(x, 41, spoken(seen[at["condition"]].gave[0].shape), "middle", 14)
         + "</g>"
     )
     title = (

@@ -3,11 +3,12 @@
 import math
 from itertools import pairwise
 
-from docs.tools.drawings.pieces import LINES, Chart, arrow, box, picture, svg, text
+from docs.tools.drawings.pieces import BOLD, LINES, Chart, arrow, box
+from docs.tools.drawings.svg import document, picture, text
 from docs.tools.stamped import figure
 
 HERE = "docs/tools/drawings/network.py"
-PIECES = "docs/tools/drawings/pieces.py"
+PIECES = tuple(f"docs/tools/drawings/{name}.py" for name in ("pieces", "svg"))
 
 
 def shapes_as_png(indices) -> list[bytes]:
@@ -22,7 +23,7 @@ def shapes_as_png(indices) -> list[bytes]:
     return [encode(to_pil(x), "png", optimize=True) for x in drawn]
 
 
-@figure("shapes.svg", HERE, PIECES, "ddpm_ref/shapes.py")
+@figure("shapes.svg", HERE, *PIECES, "ddpm_ref/shapes.py")
 def shapes_and_captions() -> str:
     """The first picture of each class, with its caption."""
     from ddpm_ref.shapes import captions
@@ -34,12 +35,12 @@ def shapes_and_captions() -> str:
         head, _, rest = caption.partition(" photo of ")
         colour, _, shape = rest.rpartition(" ")
         for line, words in enumerate((f"{head} photo of", colour, shape)):
-            parts.append(text(x + cell / 2, y + 95 + 16 * line, words, size=12))
+            parts.append(text(x + cell / 2, y + 95 + 16 * line, words, "middle", 12))
     title = "Ten small pictures, one of each class, with the captions that stand below them"
-    return svg("shapes", title, 5 * cell, 2 * 142, parts)
+    return document("shapes", title, 5 * cell, 2 * 142, parts)
 
 
-@figure("mirrored.svg", HERE, PIECES, "ddpm_ref/shapes.py", "ddpm_ref/data.py")
+@figure("mirrored.svg", HERE, *PIECES, "ddpm_ref/shapes.py", "ddpm_ref/data.py")
 def mirrored() -> str:
     """The mean picture of some classes, and its mirror image."""
     import torch
@@ -54,17 +55,17 @@ def mirrored() -> str:
         indices = range(shapes.CLASSES.index(name), 10_000, len(shapes.CLASSES))
         mean = to_model_range(torch.from_numpy(shapes.draw(list(indices)))).mean(0)  # (3, 16, 16)
         x = left + k * cell
-        parts.append(text(x + 36, 12, name, size=12))
+        parts.append(text(x + 36, 12, name, "middle", 12))
         for y, shown in ((18, mean), (94, mean.flip(-1))):
             parts.append(picture(x, y, 70, 70, encode(to_pil(shown), "png")))
     title = (
         "The mean of a thousand pictures of a class, above its mirror image: heart, star and square look "
         "the same in both, crescent and arrow point the other way"
     )
-    return svg("mirrored", title, left + len(names) * cell, 166, parts)
+    return document("mirrored", title, left + len(names) * cell, 166, parts)
 
 
-@figure("embedding.svg", HERE, PIECES, "ddpm_ref/embeddings.py")
+@figure("embedding.svg", HERE, *PIECES, "ddpm_ref/embeddings.py")
 def embedding() -> str:
     """The sinusoidal embedding as a heat map, and how alike two timesteps are."""
     import numpy as np
@@ -101,7 +102,7 @@ def embedding() -> str:
         "change from step to step, the last ones hardly at all. Below, the dot product of two embeddings "
         "against the difference of their timesteps: a peak at 0 that falls off on both sides alike."
     )
-    return svg("embedding", title, 440, 470, parts)
+    return document("embedding", title, 440, 470, parts)
 
 
 def shapes_seen(module, *inputs) -> dict[str, tuple[list[int], list[int]]]:
@@ -129,7 +130,7 @@ def times(shape: list[int]) -> str:
     return " × ".join(str(n) for n in shape)
 
 
-@figure("residual-block.svg", HERE, PIECES, "ddpm_ref/blocks.py")
+@figure("residual-block.svg", HERE, *PIECES, "ddpm_ref/blocks.py")
 def residual_block() -> str:
     """The way through a residual block that widens 64 channels to 128."""
     import torch
@@ -148,7 +149,7 @@ def residual_block() -> str:
         ["conv2, 3 × 3, starts at 0", out["conv2"]],
     ]
     x, width, y = 128, 184, 40
-    parts = [text(x + width / 2, 16, f"x: {times(seen[''][0])}", more=' font-weight="600"')]
+    parts = [text(x + width / 2, 16, f"x: {times(seen[''][0])}", "middle", **BOLD)]
     tops = []
     for lines in way:
         parts.append(arrow((x + width / 2, y - 18), (x + width / 2, y)))
@@ -160,9 +161,9 @@ def residual_block() -> str:
     parts += [
         arrow((middle, y - 18), (middle, y)),
         f'<circle class="box" stroke-width="1.5" cx="{middle:g}" cy="{sum_y:g}" r="12"/>',
-        text(middle, sum_y + 5, "+", size=16),
+        text(middle, sum_y + 5, "+", "middle", 16),
         arrow((middle, sum_y + 12), (middle, sum_y + 36)),
-        text(middle, sum_y + 54, f"output: {out['']}", more=' font-weight="600"'),
+        text(middle, sum_y + 54, f"output: {out['']}", "middle", **BOLD),
     ]
     skip, height = box(330, tops[2], 108, ["skip, 1 × 1", out["skip"]])
     parts += [
@@ -173,7 +174,7 @@ def residual_block() -> str:
     linear, height = box(2, tops[2], 108, ["SiLU, linear", out["cond"]])
     at = tops[3] + 22
     parts += [
-        text(56, tops[1] + 28, f"cond: {times([seen['cond'][0][0]])}", more=' font-weight="600"'),
+        text(56, tops[1] + 28, f"cond: {times([seen['cond'][0][0]])}", "middle", **BOLD),
         arrow((56, tops[1] + 36), (56, tops[2])),
         linear,
         arrow((56, tops[2] + height), (56, at), (x, at)),
@@ -183,11 +184,11 @@ def residual_block() -> str:
         "convolution. From the left the condition enters through SiLU and a linear layer as scale and shift. "
         "On the right the skip path leads from x to the sum at the end."
     )
-    return svg("residual-block", title, 440, sum_y + 62, parts)
+    return document("residual-block", title, 440, sum_y + 62, parts)
 
 
 @figure(
-    "unet.svg", HERE, PIECES, "ddpm_ref/unet.py", "ddpm_ref/blocks.py", "ddpm_ref/embeddings.py"
+    "unet.svg", HERE, *PIECES, "ddpm_ref/unet.py", "ddpm_ref/blocks.py", "ddpm_ref/embeddings.py"
 )
 def unet() -> str:
     """The way through the U-Net of 32×32 pictures, with the shapes that its layers really made."""
@@ -206,10 +207,8 @@ def unet() -> str:
         parts.append(drawn)
 
     rows = [36 + 64 * k for k in range(2 + 2 * levels)]
-    ends = [text(2 + width / 2, 16, f"x_t: {times(seen[''][0])}", more=' font-weight="600"')]
-    ends.append(
-        text(right + width / 2, 16, f"prediction: {times(seen[''][1])}", more=' font-weight="600"')
-    )
+    ends = [text(2 + width / 2, 16, f"x_t: {times(seen[''][0])}", "middle", **BOLD)]
+    ends.append(text(right + width / 2, 16, f"prediction: {times(seen[''][1])}", "middle", **BOLD))
     put(2, rows[0], ["stem, 3 × 3", times(seen["stem"][1])])
     put(right, rows[0], ["norm, SiLU, head", times(seen["head"][0])])
     for k in range(levels):
@@ -220,7 +219,10 @@ def unet() -> str:
         put(2, rows[1 + 2 * k], [named, times(down_out)])
         put(right, rows[1 + 2 * k], [named, f"{up_in[0]} → {times(up_out)}"])
         y = rows[1 + 2 * k] + 22
-        parts += [arrow((2 + width, y), (right, y)), text(220, y - 8, f"skip: {down_out[0]}")]
+        parts += [
+            arrow((2 + width, y), (right, y)),
+            text(220, y - 8, f"skip: {down_out[0]}", "middle"),
+        ]
         put(2, rows[2 + 2 * k], ["halve", times(seen[f"downs.{k}.down"][1])])
         put(right, rows[2 + 2 * k], ["double", times(seen[f"ups.{up}.up.1"][1])])
     named = "middle: block, attention, block" if "middle_attention.qkv" in seen else "middle"
@@ -229,18 +231,20 @@ def unet() -> str:
         parts.append(arrow((2 + width / 2, y1 + 44), (2 + width / 2, y2)))
         parts.append(arrow((right + width / 2, y2), (right + width / 2, y1 + 44)))
     cond = times(seen["condition"][1])
-    note = text(220, rows[-1] + 68, f"Every block also gets cond, {cond} numbers from t and y.")
+    note = text(
+        220, rows[-1] + 68, f"Every block also gets cond, {cond} numbers from t and y.", "middle"
+    )
     title = (
         "Down on the left: stem, block, halving, block, halving; the middle at the bottom; up on the right: "
         "doubling, block, doubling, block, head. At each resolution the skip leads from left to right."
     )
-    return svg("unet", title, 440, rows[-1] + 78, [*parts, *ends, note])
+    return document("unet", title, 440, rows[-1] + 78, [*parts, *ends, note])
 
 
 @figure(
     "loss-by-timestep.svg",
     HERE,
-    PIECES,
+    *PIECES,
     "ddpm_ref/loss.py",
     "ddpm_ref/diffusion.py",
     "ddpm_ref/unet.py",
@@ -281,15 +285,15 @@ def loss_by_timestep() -> str:
     for k, word in enumerate(("in v, as trained", "in the noise", "in the picture")):
         y = 176 + 22 * k
         sample = f'<path fill="none" stroke-width="2" style="{LINES[k]}" d="M190,{y} h40"/>'
-        parts.append(sample + text(238, y + 4, word, "start", 12))
+        parts.append(sample + text(238, y + 4, word, size=12))
     title = (
         "Three curves of the same model's error against the timestep. In v it is high at both ends and "
         "low between; in the noise it falls by orders of magnitude towards large t; in the picture it rises."
     )
-    return svg("loss-by-timestep", title, 440, 296, parts)
+    return document("loss-by-timestep", title, 440, 296, parts)
 
 
-@figure("ema-weights.svg", HERE, PIECES, "ddpm_ref/training.py")
+@figure("ema-weights.svg", HERE, *PIECES, "ddpm_ref/training.py")
 def ema_weights() -> str:
     """How much each past step counts in the average at the end of the demo's training."""
     from ddpm_ref.presets import TrainConfig
@@ -315,12 +319,12 @@ def ema_weights() -> str:
         )
         y = 46 + 22 * k
         sample = f'<path fill="none" stroke-width="2" style="{LINES[k]}" d="M72,{y} h40"/>'
-        parts.append(sample + text(120, y + 4, f"{name}; start {profile[0]:.0%}", "start", 12))
+        parts.append(sample + text(120, y + 4, f"{name}; start {profile[0]:.0%}", size=12))
     title = (
         "The shares of the steps in the average. With warm-up they rise steeply towards the last steps, and "
         "the random start has none; fixed decays leave a share to the random start."
     )
-    return svg("ema-weights", title, 440, 266, parts)
+    return document("ema-weights", title, 440, 266, parts)
 
 
 def ema_profile(steps: int, decay: float, warm: bool) -> list[float]:

@@ -62,10 +62,10 @@ def curves() -> str:
     parts = []
     for value in (0, 0.5, 1):
         y = place(0, value)[1]
-        parts += [svg.line(LEFT, y, RIGHT, y), svg.text(LEFT - 6, y + 4, f"{value:g}", 12, "end")]
+        parts += [svg.line(LEFT, y, RIGHT, y), svg.text(LEFT - 6, y + 4, f"{value:g}", "end", 12)]
     for t in (0, 250, 500, 750, steps - 1):
-        parts.append(svg.text(place(t, 0)[0], BOTTOM + 17, str(t), 12, "middle"))
-    parts.append(svg.text((LEFT + RIGHT) / 2, BOTTOM + 34, "timestep t", 12, "middle"))
+        parts.append(svg.text(place(t, 0)[0], BOTTOM + 17, str(t), "middle", 12))
+    parts.append(svg.text((LEFT + RIGHT) / 2, BOTTOM + 34, "timestep t", "middle", 12))
     for name, schedule in schedules().items():
         alpha_bar = schedule.alpha_bars.double()
         for factor, values in (("signal", alpha_bar.sqrt()), ("noise", (1 - alpha_bar).sqrt())):
@@ -106,7 +106,7 @@ def strip() -> str:
     cell, label = 52, 58
     width = label + cell * len(SHOWN)
     parts = [
-        svg.text(label + cell * (k + 0.5), 14, f"t = {each}" if k == 0 else str(each), 12, "middle")
+        svg.text(label + cell * (k + 0.5), 14, f"t = {each}" if k == 0 else str(each), "middle", 12)
         for k, each in enumerate(SHOWN)
     ]
     for r, (name, schedule) in enumerate(schedules().items()):

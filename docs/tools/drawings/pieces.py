@@ -3,8 +3,9 @@
 Drawings are made for the width of a phone: no wider than 440 units, with text no smaller than 12.
 """
 
-import base64
 import math
+
+from docs.tools.drawings.svg import text
 
 # Colours of the page and dashes, so that lines can be told apart without colour.
 LINES = (
@@ -14,30 +15,14 @@ LINES = (
 )
 
 
-def svg(name: str, title: str, width: float, height: float, parts: list[str]) -> str:
-    """A drawing that takes the colours of the page, with a title for who does not see it."""
-    return (
-        '<svg class="diagram" xmlns="http://www.w3.org/2000/svg" role="img" '
-        f'viewBox="0 0 {width:g} {height:g}" width="{width:g}" height="{height:g}" '
-        f'aria-labelledby="{name}-title"><title id="{name}-title">{title}</title>'
-        + "".join(parts)
-        + "</svg>\n"
-    )
-
-
-def text(
-    x: float, y: float, words: str, anchor: str = "middle", size: int = 13, more: str = ""
-) -> str:
-    return (
-        f'<text x="{x:g}" y="{y:g}" text-anchor="{anchor}" font-size="{size}"{more}>{words}</text>'
-    )
+BOLD = {"font_weight": 600}
 
 
 def box(x: float, y: float, width: float, lines: list[str]) -> tuple[str, float]:
     """A box with lines of text, the first one bold, and its height."""
     height = 10 + 17 * len(lines)
     words = [
-        text(x + width / 2, y + 18 + 17 * k, line, more="" if k else ' font-weight="600"')
+        text(x + width / 2, y + 18 + 17 * k, line, "middle", **({} if k else BOLD))
         for k, line in enumerate(lines)
     ]
     rect = (
@@ -61,16 +46,6 @@ def arrow(*points: tuple[float, float]) -> str:
     return (
         f'<polyline class="arrow" stroke-width="1.5" points="{way}"/>'
         f'<polygon class="head" points="{corners}"/>'
-    )
-
-
-def picture(x: float, y: float, width: float, height: float, png: bytes) -> str:
-    """A picture within a drawing; its pixels stay square and sharp."""
-    data = base64.b64encode(png).decode()
-    return (
-        f'<image x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}" '
-        f'preserveAspectRatio="none" style="image-rendering:pixelated" '
-        f'href="data:image/png;base64,{data}"/>'
     )
 
 
@@ -106,16 +81,16 @@ class Chart:
             px, _ = self.place(value, self.y[0])
             parts.append(
                 f'<path class="arrow" d="M{px:g},{y0 + height:g} v4"/>'
-                + text(px, y0 + height + 17, word, size=12)
+                + text(px, y0 + height + 17, word, "middle", 12)
             )
         for value, word in ys.items():
             _, py = self.place(self.x[0], value)
             parts.append(
                 f'<path class="arrow" d="M{x0:g},{py:g} h-4"/>'
-                + text(x0 - 7, py + 4, word, "end", size=12)
+                + text(x0 - 7, py + 4, word, "end", 12)
             )
-        parts.append(text(x0 + width / 2, y0 + height + 34, under, size=12))
-        parts.append(text(0, y0 - 9, over, "start", size=12))
+        parts.append(text(x0 + width / 2, y0 + height + 34, under, "middle", 12))
+        parts.append(text(0, y0 - 9, over, size=12))
         return parts
 
     def line(self, points, kind: int) -> str:
@@ -125,4 +100,4 @@ class Chart:
 
     def words(self, x: float, y: float, words: str, anchor: str = "middle") -> str:
         px, py = self.place(x, y)
-        return text(px, py, words, anchor, size=12)
+        return text(px, py, words, anchor, 12)

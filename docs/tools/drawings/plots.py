@@ -1,33 +1,15 @@
-"""What drawings are made of: curves with axes and sheets of small pictures, in the colours of the page."""
+"""Curves over axes, and tables of small pictures, in the colours of the page."""
 
-from base64 import b64encode
 from collections.abc import Sequence
 from math import log10
+
+from docs.tools.drawings import sprites
+from docs.tools.drawings.svg import document, pictures, text
 
 # Colours and dashes of curves: told apart without colour too.
 INKS = ("var(--course-link)", "var(--course-warm)", "var(--course-right)", "var(--course-wrong)")
 DASHES = ("none", "7 4", "2 3", "10 3 2 3")
 PALE = "var(--md-default-fg-color--lighter)"
-
-
-def svg(name: str, title: str, size: tuple[float, float], parts: Sequence[str]) -> str:
-    """A drawing with a name for screen readers; `name` makes its id unique on a page."""
-    width, height = size
-    return (
-        '<svg class="diagram" xmlns="http://www.w3.org/2000/svg" role="img" '
-        f'viewBox="0 0 {width:g} {height:g}" width="{width:g}" height="{height:g}" '
-        f'aria-labelledby="{name}-title"><title id="{name}-title">{title}</title>'
-        + "".join(parts)
-        + "</svg>\n"
-    )
-
-
-def text(
-    x: float, y: float, words: str, anchor: str = "start", size: int = 14, more: str = ""
-) -> str:
-    return (
-        f'<text x="{x:g}" y="{y:g}" font-size="{size}" text-anchor="{anchor}"{more}>{words}</text>'
-    )
 
 
 def line(
@@ -36,6 +18,11 @@ def line(
     way = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
     style = f"fill:none;stroke:{ink};stroke-width:{width:g};stroke-dasharray:{dash}"
     return f'<polyline points="{way}" style="{style}"/>'
+
+
+def inked(kind: int) -> dict[str, str]:
+    """How words look that name a curve of this kind."""
+    return {"style": f"fill:{INKS[kind]}", "font_weight": "600"}
 
 
 class Plot:
@@ -56,11 +43,11 @@ class Plot:
         for value, words in x_ticks:
             across = self.place(value, y[0])[0]
             self.parts.append(line([(across, self.bottom), (across, self.top)], PALE, "1 4", 1))
-            self.parts.append(text(across, self.bottom + 18, words, "middle", 13))
+            self.parts.append(text(across, self.bottom + 18, words, "middle"))
         for value, words in y_ticks:
             up = self.place(x[0], value)[1]
             self.parts.append(line([(self.left, up), (self.right, up)], PALE, "1 4", 1))
-            self.parts.append(text(self.left - 6, up + 5, words, "end", 13))
+            self.parts.append(text(self.left - 6, up + 5, words, "end"))
         corners = [(self.left, self.top), (self.left, self.bottom), (self.right, self.bottom)]
         self.parts.append(line(corners, PALE, width=1))
 
@@ -82,51 +69,23 @@ class Plot:
             line([self.place(x, y) for x, y in zip(xs, ys, strict=True)], INKS[kind], DASHES[kind])
         )
         if words:
-            style = f' style="fill:{INKS[kind]}" font-weight="600"'
-            self.parts.append(text(*self.place(*at), words, more=style))
+            self.parts.append(text(*self.place(*at), words, **inked(kind)))
 
     def svg(self, name: str, title: str) -> str:
-        return svg(name, title, self.size, self.parts)
+        return document(name, title, *self.size, self.parts)
 
 
-def sheet(
+def table(
     name: str,
     title: str,
-    pictures,
+    shown,
     columns: Sequence[str],
     rows: Sequence[str],
     left: int = 90,
     cell: int = 64,
 ) -> str:
-    """Small pictures in rows, with words above and to the left: (R, C, 3, H, W) in [−1, 1]."""
-    import torch
-    from PIL import Image
-
-    from ddpm_ref.data import to_image
-    from ddpm_ref.pictures import encode
-
-    n, m, _, height, width = pictures.shape
-    opaque = torch.zeros(4, n * (height + 1) - 1, m * (width + 1) - 1)
-    for i in range(n):
-        for j in range(m):
-            place = (
-                slice(i * (height + 1), i * (height + 1) + height),
-                slice(j * (width + 1), j * (width + 1) + width),
-            )
-            opaque[:3, *place] = to_image(pictures[i, j])
-            opaque[3, *place] = 1
-    pixels = (opaque * 255).round().byte().permute(1, 2, 0).contiguous().numpy()
-    data = b64encode(encode(Image.fromarray(pixels, "RGBA"), "png", optimize=True)).decode()
-    zoom = cell / (width + 1)
-    parts = [
-        f'<image href="data:image/png;base64,{data}" x="{left}" y="26" width="{opaque.shape[2] * zoom:g}" '
-        f'height="{opaque.shape[1] * zoom:g}" style="image-rendering:pixelated"/>'
-    ]
-    parts += [
-        text(left + (j + 0.5) * cell - zoom / 2, 17, words, "middle")
-        for j, words in enumerate(columns)
-    ]
-    parts += [
-        text(left - 8, 26 + (i + 0.5) * cell + 4, words, "end") for i, words in enumerate(rows)
-    ]
-    return svg(name, title, (left + m * cell, 26 + n * cell), parts)
+    """Small pictures in rows, with words above and to the left: (R, C, 3, S, S) in [−1, 1]."""
+    parts = [pictures(left, 26, cell, sprites.sheet(shown), len(shown[0]), len(shown), gap=2)]
+    parts += [text(left + (j + 0.5) * cell, 17, word, "middle") for j, word in enumerate(columns)]
+    parts += [text(left - 8, 30 + (i + 0.5) * cell, word, "end") for i, word in enumerate(rows)]
+    return document(name, title, left + len(shown[0]) * cell, 26 + len(shown) * cell, parts)

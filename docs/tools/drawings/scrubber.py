@@ -95,7 +95,7 @@ def still() -> str:
     cell, label = 56, 70
     wide = cell * len(SHOWN)
     parts = [
-        svg.text(label + cell * (k + 0.5), 14, f"{'t = ' * (k == 0)}{visited[i]}", 12, "middle")
+        svg.text(label + cell * (k + 0.5), 14, f"{'t = ' * (k == 0)}{visited[i]}", "middle", 12)
         for k, i in enumerate(SHOWN)
     ]
     for r, (words, row) in enumerate((("x_t", shown), ("guess at x_0", guesses))):
@@ -108,7 +108,7 @@ def still() -> str:
     small = 44
     for c, scale in enumerate(SCALES):
         words = f"s = {scale:g}" if c == 0 else f"{scale:g}"
-        parts.append(svg.text(label + small * (c + 0.5), top + 6, words, 12, "middle"))
+        parts.append(svg.text(label + small * (c + 0.5), top + 6, words, "middle", 12))
     for r, name in enumerate(CLASSES):
         parts.append(svg.text(0, top + 14 + small * (r + 0.5) + 4, name))
     ends = [[found[name if scale else ANY, scale][1][-1] for scale in SCALES] for name in CLASSES]

@@ -1,28 +1,29 @@
-"""Pieces of SVG for the figures: text, lines, and small pictures inside of a drawing."""
+"""What every drawing is made of: text, lines, and small pictures."""
 
 import base64
 import html
 from collections.abc import Sequence
 
 
-def document(name: str, title: str, width: int, height: int, parts: Sequence[str], **data) -> str:
+def document(
+    name: str, title: str, width: float, height: float, parts: Sequence[str], **data
+) -> str:
     """A drawing that takes the colours of the page, and is as wide as its column lets it be."""
     extra = "".join(f' data-{key}="{value}"' for key, value in data.items())
     return (
         f'<svg class="diagram" xmlns="http://www.w3.org/2000/svg" role="img" '
-        f'viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
+        f'viewBox="0 0 {width:g} {height:g}" width="{width:g}" height="{height:g}" '
         f'aria-labelledby="{name}-title"{extra}>'
         f'<title id="{name}-title">{html.escape(title)}</title>' + "".join(parts) + "</svg>\n"
     )
 
 
 def text(
-    x: float, y: float, words: str, size: int = 13, anchor: str = "start", **attributes
+    x: float, y: float, words: str, anchor: str = "start", size: int = 13, **attributes
 ) -> str:
     extra = "".join(f' {key.strip("_").replace("_", "-")}="{v}"' for key, v in attributes.items())
     return (
-        f'<text x="{x:g}" y="{y:g}" font-size="{size}" text-anchor="{anchor}"{extra}>'
-        f"{html.escape(words)}</text>"
+        f'<text x="{x:g}" y="{y:g}" font-size="{size}" text-anchor="{anchor}"{extra}>{words}</text>'
     )
 
 
