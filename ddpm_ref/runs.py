@@ -35,7 +35,7 @@ from ddpm_ref.errors import UserError, closest_hint, readable
 from ddpm_ref.files import load_weights, read_tensors, write_atomically, write_tensors
 from ddpm_ref.jobs import Diverged, Hooks, run_training
 from ddpm_ref.pictures import grid, save_picture
-from ddpm_ref.precision import allow_tf32, make_scaler, select_precision
+from ddpm_ref.precision import allow_tf32, make_scaler, memory_format, select_precision
 from ddpm_ref.presets import RunConfig, SampleConfig, for_images
 from ddpm_ref.sampling import SAMPLERS
 from ddpm_ref.training import (
@@ -364,7 +364,8 @@ def train(
     allow_tf32()
     # The same start in all processes, then a random state for each, so that their noise differs.
     torch.manual_seed(knobs.seed)
-    model = make_model(config).to(device)  # before the folder: a recipe that cannot be leaves none
+    model = make_model(config)  # before the folder: a recipe that cannot be leaves none
+    model = model.to(device, memory_format=memory_format(device, precision))
     torch.manual_seed(knobs.seed + 1 + world.rank)
     with readable("These images cannot be trained on"):
         train_loader, val_loader = make_loaders(

@@ -364,9 +364,10 @@ def load_checkpoint(path: Path, state: TrainingState) -> dict:
         raise UserError(f"{path} holds weights only, no training to go on with: take a run's last.")
     load_weights(state.model, _part(tensors, "model."), path)
     moments: dict[int, dict[str, Tensor]] = {}
+    parameters = [p for group in state.optimizer.param_groups for p in group["params"]]
     for name, value in _part(tensors, "optimizer.").items():
         i, _, key = name.partition(".")
-        moments.setdefault(int(i), {})[key] = value
+        moments.setdefault(int(i), {})[key] = _laid_out_like(parameters[int(i)], value)
     state.optimizer.load_state_dict({"state": moments, "param_groups": header["optimizer"]})
     if state.ema is not None:
         load_weights(state.ema.average, _part(tensors, "ema."), path)
@@ -381,6 +382,13 @@ def load_checkpoint(path: Path, state: TrainingState) -> dict:
     state.best_loss = math.inf if header["best_loss"] is None else header["best_loss"]
     restore_random_states(_part(tensors, "rng."), state)
     return header["about"]
+
+
+def _laid_out_like(parameter: Tensor, value: Tensor) -> Tensor:
+    """The value in the parameter's order in memory: a fused optimiser walks through both at once."""
+    if value.shape != parameter.shape:
+        return value
+    return torch.empty_like(parameter, dtype=value.dtype, device=value.device).copy_(value)
 
 
 def _named(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -41,7 +41,15 @@ def numbers(state):
     return {k: v.clone() for k, v in tensors.items()}, counts + rates
 
 
-def test_resuming_changes_nothing(tmp_path):
+def lay_out(state, layout):
+    for model in (state.model, state.ema.average):
+        model.to(memory_format=layout)
+    weight = state.model.stem.weight
+    assert weight.is_contiguous(memory_format=layout)
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_resuming_changes_nothing(tmp_path, layout):
     """Two epochs at once, and one, a file, fresh objects, one more: equal to the last bit."""
     path, rows = tmp_path / "one.safetensors", []
 
@@ -51,14 +59,18 @@ def test_resuming_changes_nothing(tmp_path):
             save_checkpoint(path, state, {"classes": ["a", "b"]})
 
     state, *loaders = tiny.make_state(TWO_EPOCHS, tiny.shapes(), seed=0)
+    lay_out(state, layout)
     go_on(state, *loaders, keep)
     straight_tensors, straight_counts = numbers(state)
 
     fresh, *loaders = tiny.make_state(TWO_EPOCHS, tiny.shapes(), seed=99)
+    lay_out(fresh, layout)
     torch.rand(1, generator=fresh.shuffling)  # neither random state is where it was saved
     assert load_checkpoint(path, fresh) == {"classes": ["a", "b"]}
     assert (fresh.epoch, fresh.step, fresh.images_seen) == (1, 9, 108)
     assert fresh.seconds == rows[0]["seconds"]
+    for parameter, moments in fresh.optimizer.state.items():
+        assert moments["exp_avg"].stride() == parameter.stride()
     resumed = []
     go_on(fresh, *loaders, lambda state, metrics: resumed.append(metrics))
 

@@ -19,6 +19,7 @@ from ddpm_ref.jobs import Diverged, Hooks
 from ddpm_ref.jobs import run_training as fit
 from ddpm_ref.jobs import validate_by_timestep as validate
 from ddpm_ref.loss import training_step
+from ddpm_ref.precision import memory_format
 from ddpm_ref.training import (
     ExponentialMovingAverage,
     make_lr_schedule,
@@ -455,6 +456,13 @@ def test_validate_is_the_mean_over_the_buckets():
     model, loader, schedule = small_net(), batches(40, 7), tiny.schedule()
     expected, _ = validate(model, loader, schedule, "v")
     assert training.validate(model, loader, schedule, "v") == pytest.approx(expected, rel=1e-6)
+
+
+def test_channels_lie_last_where_16_bits_want_it():
+    gpu, cpu = torch.device("cuda"), torch.device("cpu")
+    assert memory_format(gpu, "bf16") == memory_format(gpu, "fp16") == torch.channels_last
+    for device, precision in ((gpu, "fp32"), (cpu, "bf16"), (cpu, "fp32")):
+        assert memory_format(device, precision) == torch.contiguous_format
 
 
 def test_mixed_precision_by_name():

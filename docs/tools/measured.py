@@ -29,14 +29,15 @@ def number(where: str) -> str:
     Raises:
         ValueError: when a part is missing.
     """
-    file, path, form = where.split()
-    return format(value(file, path), form)
+    file, rest = where.split(maxsplit=1)
+    path, form = rest.rsplit(maxsplit=1)
+    return format(value(file, path.split(".")), form)
 
 
-def value(file: str, path: str) -> float:
+def value(file: str, path: list[str]) -> float:
     """The number at the end of a way through a file of results."""
     found = _read(file)
-    for part in path.split("."):
+    for part in path:
         try:
             if isinstance(found, list) and "=" in part:
                 key, _, wanted = part.partition("=")
@@ -44,14 +45,14 @@ def value(file: str, path: str) -> float:
             else:
                 found = found[int(part) if isinstance(found, list) else part]
         except (KeyError, IndexError, ValueError, StopIteration, TypeError) as error:
-            raise ValueError(f"benchmarks/results/{file}.json has no {path}") from error
+            raise ValueError(f"benchmarks/results/{file}.json has no {'.'.join(path)}") from error
     if isinstance(found, bool) or not isinstance(found, int | float):
-        raise ValueError(f"{path} of benchmarks/results/{file}.json is no number")
+        raise ValueError(f"{'.'.join(path)} of benchmarks/results/{file}.json is no number")
     return found
 
 
 def table(text: str) -> str:
-    """A table described in YAML:
+    """A table described in YAML, with a way and a format for each row:
 
         file: demo_quality
         caption: what is compared
@@ -59,19 +60,42 @@ def table(text: str) -> str:
         rows:
           - [Right class, class_accuracy, .1%]
 
-    A cell is the number at COLUMN.ROW; with `transpose: true` that at ROW.COLUMN.
+    or for each column:
+
+        columns: {Right class: [class_accuracy, .1%]}
+        rows:
+          - [Plain recipe, plain_recipe]
+
+    A way is as in `number`, or a list of its parts when one of them has a dot in it. In the second form
+    a row may end with `partial`: what the file does not have of it stays empty.
     """
     about = yaml.safe_load(text)
     columns = about["columns"]
-    head = "".join(f'<th scope="col">{html.escape(title)}</th>' for title in columns)
+    head = "".join(f'<th scope="col">{markdown_code(title)}</th>' for title in columns)
     body = []
-    for label, path, form in about["rows"]:
-        ways = [
-            (path, start) if about.get("transpose") else (start, path) for start in columns.values()
-        ]
-        cells = "".join(f"<td>{format(value(about['file'], '.'.join(w)), form)}</td>" for w in ways)
-        body.append(f'<tr><th scope="row">{markdown_code(label)}</th>{cells}</tr>\n')
+    for label, path, *more in about["rows"]:
+        cells = []
+        for column in columns.values():
+            if isinstance(column, list):
+                way, form = _parts(path) + _parts(column[0]), column[1]
+            else:
+                way, form = _parts(column) + _parts(path), more[0]
+            cells.append(_cell(about["file"], way, form, optional=more == ["partial"]))
+        body.append(f'<tr><th scope="row">{markdown_code(label)}</th>{"".join(cells)}</tr>\n')
     return (
         f'<table class="measured"><caption>{html.escape(about["caption"])}</caption>\n'
         f"<thead><tr><td></td>{head}</tr></thead>\n<tbody>{''.join(body)}</tbody></table>"
     )
+
+
+def _parts(path: str | list[str]) -> list[str]:
+    return path.split(".") if isinstance(path, str) else path
+
+
+def _cell(file: str, path: list[str], form: str, optional: bool) -> str:
+    try:
+        return f"<td>{format(value(file, path), form)}</td>"
+    except ValueError:
+        if optional:
+            return "<td></td>"
+        raise

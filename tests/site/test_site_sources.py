@@ -1,5 +1,6 @@
 """What the pages show is what the project is: code, commands, figures, numbers."""
 
+import json
 import re
 import shlex
 
@@ -100,11 +101,22 @@ def test_a_command_that_does_not_exist_is_found():
 
 
 def test_numbers_come_from_the_benchmarks():
-    read = measured.value("demo_quality", "mean.class_accuracy")
+    read = measured.value("demo_quality", ["mean", "class_accuracy"])
     assert measured.number("demo_quality mean.class_accuracy .1%") == f"{100 * read:.1f}%"
     for wrong in ("demo_quality mean.nothing .1f", "nothing mean .1f", "demo_quality runs .1f"):
         with pytest.raises(ValueError, match="no"):
             measured.number(wrong)
+
+
+def test_a_table_with_a_format_for_each_column(tmp_path, monkeypatch):
+    monkeypatch.setattr(measured, "RESULTS", tmp_path)
+    rows = {"weight 0.1": {"right": 0.5, "far": 12.34}, "real": {"right": 1}}
+    (tmp_path / "once.json").write_text(json.dumps({"loss": rows}))
+    start = "file: once\ncaption: c\ncolumns: {Right: [right, .0%], Far: [far, .1f]}\nrows:\n"
+    one = measured.table(start + '  - [a, [loss, "weight 0.1"]]\n  - [b, loss.real, partial]\n')
+    assert "<td>50%</td><td>12.3</td>" in one and "<td>100%</td><td></td>" in one
+    with pytest.raises(ValueError, match=r"no loss\.real\.far"):
+        measured.table(start + "  - [b, loss.real]\n")
 
 
 def test_pieces_of_source_are_found_by_name():
