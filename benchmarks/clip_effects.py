@@ -213,21 +213,24 @@ class Bench:
         )
 
     def loss(self, folder: Path, images: int = 29_000) -> None:
-        """The recipe of the under-trained model with a CLIP loss, the same seed and number of images."""
-        for weight in (0.0, 0.1, 1.0):
-            if self.has("loss", f"weight {weight:g}"):
-                continue
-            config = preset("demo")
-            knobs = replace(config.train, images=images, seed=1, clip_loss=weight)
-            config, pictures = fit_to_dataset(replace(config, train=knobs))
-            began = time.process_time()
-            train(config, pictures, folder / f"weight-{weight:g}")
-            seconds = time.process_time() - began
-            self.painter = load_painter(folder / f"weight-{weight:g}")
-            x = self.painter.draw(self.y, self.noise, self.plain)
-            row = self.score(x, 0.0, self.plain.steps)
-            row = {k: v for k, v in row.items() if k not in ("ms_per_image", "unet_passes")}
-            self.note("loss", f"weight {weight:g}", **row, train_cpu_seconds=seconds, images=images)
+        """The under-trained model's recipe with a CLIP loss, and without it for as long a time."""
+        for seed in (1, 2):
+            for weight, seen in ((0, images), (0, 3 * images // 2), (0.1, images), (1, images)):
+                longer = ", half as many images again" if seen > images else ""
+                name = f"weight {weight}{longer}, seed {seed}"
+                if self.has("loss", name):
+                    continue
+                config = preset("demo")
+                knobs = replace(config.train, images=seen, seed=seed, clip_loss=weight)
+                config, pictures = fit_to_dataset(replace(config, train=knobs))
+                began = time.process_time()
+                train(config, pictures, folder / name)
+                seconds = time.process_time() - began
+                self.painter = load_painter(folder / name)
+                x = self.painter.draw(self.y, self.noise, self.plain)
+                row = self.score(x, 0.0, self.plain.steps)
+                row = {k: v for k, v in row.items() if k not in ("ms_per_image", "unet_passes")}
+                self.note("loss", name, **row, train_cpu_seconds=seconds, images=seen)
 
 
 def main() -> None:

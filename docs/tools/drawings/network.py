@@ -3,12 +3,13 @@
 import math
 from itertools import pairwise
 
-from docs.tools.drawings.pieces import BOLD, LINES, Chart, arrow, box
+from docs.tools.drawings.pieces import BOLD, arrow, box
+from docs.tools.drawings.plots import Plot
 from docs.tools.drawings.svg import document, picture, text
 from docs.tools.stamped import figure
 
 HERE = "docs/tools/drawings/network.py"
-PIECES = tuple(f"docs/tools/drawings/{name}.py" for name in ("pieces", "svg"))
+PIECES = tuple(f"docs/tools/drawings/{name}.py" for name in ("pieces", "plots", "svg"))
 
 
 def shapes_as_png(indices) -> list[bytes]:
@@ -81,28 +82,30 @@ def embedding() -> str:
     value = table[:shown].T.numpy()[..., None]  # (64, shown, 1)
     rgb = middle + np.where(value < 0, -value * (low - middle), value * (high - middle))
     heat = Image.fromarray(rgb.round().astype(np.uint8)).quantize(48)
-    chart = Chart((40, 24), (384, 200), (0, shown), (dim, 0))
-    parts = [picture(40, 24, 384, 200, encode(heat, "png", optimize=True))]
-    rows = {0.5: "0", 31.5: "31", 32.5: "", 63.5: "63"}
-    parts += chart.axes(
-        {t: str(t) for t in range(0, shown + 1, 50)}, rows, "timestep t", "component"
-    )
-    parts += [text(36, 76, "sin", "end", 12), text(36, 180, "cos", "end", 12)]
+    rows = [(0.5, "0"), (16, "sin"), (31.5, "31"), (48, "cos"), (63.5, "63")]
+    columns = [(t, str(t)) for t in range(0, shown + 1, 50)]
+    upper = Plot((0, shown), (dim, 0), columns, rows, "component", "timestep t", size=(440, 276))
+    place = (upper.left, upper.top, upper.right - upper.left, upper.bottom - upper.top)
+    parts = [*upper.parts, picture(*place, encode(heat, "png", optimize=True))]
     alike = table[500] @ table.T / (dim // 2)  # (1000,)
-    chart = Chart((40, 300), (384, 130), (-200, 200), (0, 1))
-    parts += chart.axes(
-        {d: f"{d:+d}".replace("-", "−") if d else "0" for d in range(-200, 201, 50)},
-        {0: "0", 0.5: "0.5", 1: "1"},
-        "difference of the two timesteps",
+    lower = Plot(
+        (-200, 200),
+        (0, 1),
+        [(d, f"{d:+d}".replace("-", "−") if d else "0") for d in range(-200, 201, 100)],
+        [(share, f"{share:g}") for share in (0, 0.5, 1)],
         "dot product, divided by its largest value",
+        "difference of the two timesteps",
+        size=(440, 206),
+        start=282,
     )
-    parts.append(chart.line([(d, alike[500 + d].item()) for d in range(-200, 201)], 0))
+    lower.curve(range(-200, 201), alike[300:701].tolist(), 0)
+    parts += lower.parts
     title = (
         "Above, the 64 components of the embedding for the first 250 timesteps: the first sines and cosines "
         "change from step to step, the last ones hardly at all. Below, the dot product of two embeddings "
         "against the difference of their timesteps: a peak at 0 that falls off on both sides alike."
     )
-    return document("embedding", title, 440, 470, parts)
+    return document("embedding", title, 440, 488, parts)
 
 
 def shapes_seen(module, *inputs) -> dict[str, tuple[list[int], list[int]]]:
@@ -265,32 +268,36 @@ def loss_by_timestep() -> str:
     y = torch.from_numpy(shapes.label_of(indices))
     noise = torch.randn(x_0.shape, generator=torch.Generator().manual_seed(0))
     ts = [0, 5, 10, 20, 35, *range(50, 951, 30), 970, 985, 999]
-    lines = ([], [], [])
+    errors = []
     for t in ts:
-        alpha_bar = painter.schedule.alpha_bars[t].item()
         with torch.no_grad():
             given = (x_0, torch.full((100,), t), y, noise, painter.config.diffusion.target)
-            v = losses_per_image(painter.model, painter.schedule, *given).mean().item()
-        for line, share in zip(lines, (1, alpha_bar, 1 - alpha_bar), strict=True):
-            line.append((t, share * v))
-    chart = Chart((52, 26), (370, 230), (0, 999), (1e-4, 1), log=True)
-    parts = chart.axes(
-        {t: str(t) for t in (0, 200, 400, 600, 800, 999)},
-        {1: "1", 0.1: "0.1", 0.01: "0.01", 0.001: "0.001", 0.0001: "0.0001"},
-        "timestep t",
+            errors.append(losses_per_image(painter.model, painter.schedule, *given).mean().item())
+    alpha_bars = painter.schedule.alpha_bars[ts].tolist()
+    plot = Plot(
+        (0, 999),
+        (1e-4, 1),
+        [(t, str(t)) for t in (0, 200, 400, 600, 800, 999)],
+        [(10.0**-k, f"{10.0**-k:g}") for k in range(4, -1, -1)],
         "mean squared error",
+        "timestep t",
+        log_y=True,
+        size=(440, 300),
     )
-    cut = [[(t, v) for t, v in line if v >= 1e-4] for line in lines]
-    parts += [chart.line(line, k) for k, line in enumerate(cut)]
-    for k, word in enumerate(("in v, as trained", "in the noise", "in the picture")):
-        y = 176 + 22 * k
-        sample = f'<path fill="none" stroke-width="2" style="{LINES[k]}" d="M190,{y} h40"/>'
-        parts.append(sample + text(238, y + 4, word, size=12))
+    for kind, (words, at, shares) in enumerate(
+        (
+            ("in v, as trained", (300, 0.05), [1.0] * len(ts)),
+            ("in the noise", (610, 0.0025), alpha_bars),
+            ("in the picture", (60, 0.0004), [1 - a for a in alpha_bars]),
+        )
+    ):
+        drawn = [(t, s * v) for t, s, v in zip(ts, shares, errors, strict=True) if s * v >= 1e-4]
+        plot.curve(*zip(*drawn, strict=True), kind, words, at)
     title = (
         "Three curves of the same model's error against the timestep. In v it is high at both ends and "
         "low between; in the noise it falls by orders of magnitude towards large t; in the picture it rises."
     )
-    return document("loss-by-timestep", title, 440, 296, parts)
+    return plot.svg("loss-by-timestep", title)
 
 
 @figure("ema-weights.svg", HERE, *PIECES, "ddpm_ref/training.py")
@@ -306,25 +313,25 @@ def ema_weights() -> str:
         "fixed at 0.9999": ema_profile(steps, 0.9999, False),
     }
     top = 1.05 * max(weight for profile in kinds.values() for weight in profile[1:])
-    chart = Chart((52, 26), (370, 200), (0, steps), (0, top))
-    parts = chart.axes(
-        {k: f"{k:,}" for k in (0, 250, 500, 750, 1000, steps)},
-        {k / 1000: f"{k / 1000:g}" for k in range(0, math.floor(1000 * top) + 1, 2)},
-        "step whose weights are averaged",
+    plot = Plot(
+        (0, steps),
+        (0, top),
+        [(k, f"{k:,}") for k in (0, 250, 500, 750, 1000, steps)],
+        [(k / 1000, f"{k / 1000:g}") for k in range(0, math.floor(1000 * top) + 1, 2)],
         "share in the average at the end of the demo",
+        "step whose weights are averaged",
+        size=(440, 270),
     )
-    for k, (name, profile) in enumerate(kinds.items()):
-        parts.append(
-            chart.line([(j, w) for j, w in enumerate(profile) if j and (j % 10 == 0 or j == 1)], k)
-        )
-        y = 46 + 22 * k
-        sample = f'<path fill="none" stroke-width="2" style="{LINES[k]}" d="M72,{y} h40"/>'
-        parts.append(sample + text(120, y + 4, f"{name}; start {profile[0]:.0%}", size=12))
+    for kind, (name, profile) in enumerate(kinds.items()):
+        seen = [j for j in range(1, len(profile)) if j % 10 == 0 or j == 1]
+        at = (0.03 * steps, (0.92 - 0.1 * kind) * top)
+        words = f"{name}; start {profile[0]:.0%}"
+        plot.curve(seen, [profile[j] for j in seen], kind, words, at)
     title = (
         "The shares of the steps in the average. With warm-up they rise steeply towards the last steps, and "
         "the random start has none; fixed decays leave a share to the random start."
     )
-    return document("ema-weights", title, 440, 266, parts)
+    return plot.svg("ema-weights", title)
 
 
 def ema_profile(steps: int, decay: float, warm: bool) -> list[float]:

@@ -1,4 +1,4 @@
-"""What drawings are made of: boxes, arrows, words, and the axes and lines of a chart.
+"""Boxes and arrows.
 
 Drawings are made for the width of a phone: no wider than 440 units, with text no smaller than 12.
 """
@@ -6,14 +6,6 @@ Drawings are made for the width of a phone: no wider than 440 units, with text n
 import math
 
 from docs.tools.drawings.svg import text
-
-# Colours of the page and dashes, so that lines can be told apart without colour.
-LINES = (
-    "stroke:var(--course-link)",
-    "stroke:var(--course-warm);stroke-dasharray:8 4",
-    "stroke:var(--course-right);stroke-dasharray:2 3",
-)
-
 
 BOLD = {"font_weight": 600}
 
@@ -47,57 +39,3 @@ def arrow(*points: tuple[float, float]) -> str:
         f'<polyline class="arrow" stroke-width="1.5" points="{way}"/>'
         f'<polygon class="head" points="{corners}"/>'
     )
-
-
-class Chart:
-    """A plane with two axes: lines and words are put into it by their numbers, not by their places.
-
-    Args:
-        corner, size: of the plane, in units of the drawing.
-        x, y: the ends of the two axes.
-        log: whether the y-axis is logarithmic.
-    """
-
-    def __init__(self, corner, size, x, y, log: bool = False):
-        self.corner, self.size, self.x, self.y, self.log = corner, size, x, y, log
-
-    def place(self, x: float, y: float) -> tuple[float, float]:
-        (x0, y0), (width, height) = self.corner, self.size
-        across = (x - self.x[0]) / (self.x[1] - self.x[0])
-        if self.log:
-            up = math.log(y / self.y[0]) / math.log(self.y[1] / self.y[0])
-        else:
-            up = (y - self.y[0]) / (self.y[1] - self.y[0])
-        return x0 + width * across, y0 + height * (1 - up)
-
-    def axes(self, xs: dict[float, str], ys: dict[float, str], under: str, over: str) -> list[str]:
-        """The frame, ticks with their words, the name of the x-axis below and of the y-axis above."""
-        (x0, y0), (width, height) = self.corner, self.size
-        parts = [
-            f'<polyline class="arrow" points="{x0:g},{y0:g} {x0:g},{y0 + height:g} '
-            f'{x0 + width:g},{y0 + height:g}"/>'
-        ]
-        for value, word in xs.items():
-            px, _ = self.place(value, self.y[0])
-            parts.append(
-                f'<path class="arrow" d="M{px:g},{y0 + height:g} v4"/>'
-                + text(px, y0 + height + 17, word, "middle", 12)
-            )
-        for value, word in ys.items():
-            _, py = self.place(self.x[0], value)
-            parts.append(
-                f'<path class="arrow" d="M{x0:g},{py:g} h-4"/>'
-                + text(x0 - 7, py + 4, word, "end", 12)
-            )
-        parts.append(text(x0 + width / 2, y0 + height + 34, under, "middle", 12))
-        parts.append(text(0, y0 - 9, over, size=12))
-        return parts
-
-    def line(self, points, kind: int) -> str:
-        """A line through (x, y) pairs."""
-        way = " ".join(f"{x:.1f},{y:.1f}" for x, y in (self.place(*p) for p in points))
-        return f'<polyline fill="none" style="{LINES[kind]}" stroke-width="2" points="{way}"/>'
-
-    def words(self, x: float, y: float, words: str, anchor: str = "middle") -> str:
-        px, py = self.place(x, y)
-        return text(px, py, words, anchor, 12)

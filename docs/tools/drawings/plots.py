@@ -34,12 +34,15 @@ class Plot:
         above: words over the plot, what is drawn upwards.
         below: words under it, what is drawn to the right.
         log_y: the vertical axis is logarithmic.
+        size: of the plot with its words.
+        start: how far down it begins, in a drawing of more than one plot.
     """
 
-    def __init__(self, x, y, x_ticks, y_ticks, above, below, log_y=False, size=(380, 270)):
+    def __init__(self, x, y, x_ticks, y_ticks, above, below, log_y=False, size=(380, 270), start=0):
         self.x, self.y, self.log_y, self.size = x, y, log_y, size
-        self.left, self.right, self.top, self.bottom = 46, size[0] - 14, 30, size[1] - 46
-        self.parts = [text(4, 16, above), text(self.right, size[1] - 6, below, "end")]
+        end = start + size[1]
+        self.left, self.right, self.top, self.bottom = 46, size[0] - 14, start + 30, end - 46
+        self.parts = [text(4, start + 16, above), text(self.right, end - 6, below, "end")]
         for value, words in x_ticks:
             across = self.place(value, y[0])[0]
             self.parts.append(line([(across, self.bottom), (across, self.top)], PALE, "1 4", 1))
