@@ -535,6 +535,14 @@ def evaluate(
         bool,
         typer.Option("--fid", help="FID and KID too, by torchmetrics, which has to be installed."),
     ] = False,
+    judge: Annotated[
+        Path | None,
+        typer.Option(
+            help="The referee, a file that `ddpm judge` wrote. Default: the run's own, trained when there "
+            "is none.",
+            show_default=False,
+        ),
+    ] = None,
     checkpoint: Checkpoint = "last",
     device: Device = None,
     code: Code = None,
@@ -567,7 +575,8 @@ def evaluate(
             return cli_clip.make_jury(painter, clip_model, clip_weights, templates)
 
     _evaluate(
-        *(model, data_dir, checkpoint, how, n, seed, device, json_file, make_jury, pictures, fid)
+        *(model, data_dir, checkpoint, how, n, seed, device, json_file, make_jury, pictures, fid),
+        judge,
     )
 
 
@@ -726,20 +735,27 @@ def judge(
     steps: Annotated[
         int | None,
         typer.Option(
-            help="Training steps of 128 images. Default: four passes.", show_default=False
+            help="Training steps: small of 128 images, resnet of 512. Default: 4 passes, or 24.",
+            show_default=False,
         ),
     ] = None,
+    kind: Annotated[
+        str,
+        typer.Option(help="small, for simple pictures; resnet, for photographs: it wants a GPU."),
+    ] = "small",
     seed: Seed = 0,
     device: Device = None,
 ) -> None:
     """Train the referee of a data set: the classifier that `evaluate` scores with.
 
-    `evaluate` trains one by itself where it needs one; this keeps it in a file of its own.
+    `evaluate` trains a small one by itself where it needs one; this keeps one in a file of its own,
+    for `evaluate --judge FILE`.
     """
     from ddpm_ref.data import load_dataset
-    from ddpm_ref.judge import save_judge, train_judge
+    from ddpm_ref.judge import KINDS, save_judge, train_judge
     from ddpm_ref.runs import command_line, make_folder
 
+    one_of("--kind", kind, tuple(KINDS))
     if steps is not None:
         at_least("--steps", steps, 3)
     if out.suffix != ".safetensors":
@@ -748,7 +764,7 @@ def judge(
     reading = console.tracker("reading images", "files")
     images = load_dataset(dataset, data_dir, image_size, progress=reading)
     trained = train_judge(
-        images, steps, seed, _device(device), console.tracker("training the judge")
+        *(images, steps, seed, _device(device), console.tracker("training the judge")), kind=kind
     )
     save_judge(trained, out, {"command": command_line(), "classes": list(images.classes)})
     console.out.print(f"{out}: {out.stat().st_size / 1e6:.1f} MB")
@@ -913,6 +929,7 @@ def _evaluate(
     make_jury=None,
     pictures: Path | None = None,
     fid: bool = False,
+    judge: Path | None = None,
 ) -> dict:
     """Draw, score, write the numbers down, print them.
 
@@ -937,6 +954,7 @@ def _evaluate(
         split_seed=painter.config.train.seed,
         device=painter.device,
         progress=console.tracker,
+        given=judge,
     )
     real = to_model_range(referee.real.images)
     distances = None
