@@ -339,6 +339,8 @@ def save_judge(judge: Judge, path: Path, about: dict | None = None) -> None:
 
 def load_judge(path: Path) -> Judge:
     """Read what `save_judge` wrote; a file that names no kind holds a small judge."""
+    if not Path(path).is_file():
+        raise UserError(f"There is no judge {path}: `ddpm judge {path}` would make one.")
     tensors, header = read_tensors(path)
     try:
         shape = dict(header["judge"])
