@@ -258,9 +258,10 @@ class Bench:
             )
         return results
 
-    def _pictures(self):
+    def _pictures(self) -> tuple[ImageSet, ImageSet]:
+        """All training images and all test images; some of them, and small, with --quick."""
         o, quick = self.options, self.options.quick
-        if not has_test_part(o.dataset, o.data_dir):
+        if o.data_dir and not has_test_part(o.dataset, o.data_dir):
             raise UserError(f"{o.data_dir} has no test part: it needs train/ and test/ of classes.")
         common = dict(data_dir=o.data_dir, image_size=16 if quick else 32)
         reading = console.tracker("reading images", "files")
@@ -270,7 +271,8 @@ class Bench:
             images, test = _some(images, 500), _some(test, 100)
         return images, test
 
-    def _referee(self, name: str, images) -> Judge:
+    def _referee(self, name: str, images: ImageSet) -> Judge:
+        """The referee that learns from these images, kept from an earlier call or trained now."""
         path, tiny = self.out / f"{name}.safetensors", self.options.quick
         if not path.is_file():
             watched = console.tracker(f"training {name}")
@@ -289,9 +291,9 @@ class Bench:
         if "accuracy" not in self.results.get("referees", {}).get(name, {}):
             _, guessed = judge.look_at(to_model_range(self.test.images))
             accuracy, _ = class_accuracy(guessed, self.test.labels, len(self.test.classes))
-            self.note(
-                "referees", name, accuracy=accuracy, n=len(guessed), images=len(images.labels)
-            )
+            seen, n = len(images.labels), len(guessed)
+            self.note("referees", name, accuracy=accuracy, n=n, images=seen)
+            console.out.print(f"{name}: right on {accuracy:.2%} of {n:,} test images")
         return judge
 
     def _floor(self) -> None:
@@ -421,7 +423,9 @@ class Bench:
         )
         return row
 
-    def draw(self, painter: Painter, folder: Path, how: SampleConfig, n: int):
+    def draw(
+        self, painter: Painter, folder: Path, how: SampleConfig, n: int
+    ) -> tuple[Tensor, float]:
         """n pictures (n, 3, H, W) as uint8 and the seconds they took; kept, a portion a file."""
         make_folder(folder)
         precision = select_precision(painter.config.train.precision, self.device)
@@ -536,6 +540,9 @@ def main(arguments: list[str]) -> int:
             markup=False,
         )
         return MORE_TO_DO if clock.signal is None else 128 + clock.signal
+    except KeyboardInterrupt:
+        console.problem(f"Stopped at once; what is finished is in {options.out}.")
+        return 130
     except UserError as error:
         console.problem(str(error))
         return 2

@@ -311,6 +311,9 @@ def test_results_of_two_kinds_are_not_mixed(stopped_often, photos, capsys, monke
 def test_a_folder_without_a_test_part_is_one_sentence(tmp_path, photos, capsys):
     assert call(photos / "train", tmp_path / "out") == 2
     assert "no test part" in capsys.readouterr().err
+    arguments = ["--quick", "--dataset", "folder", "--out", str(tmp_path / "other")]
+    assert cifar10.main(arguments) == 2
+    assert "needs --data-dir" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
