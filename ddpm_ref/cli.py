@@ -289,15 +289,21 @@ def train(
         typer.Option(help="fp32, bf16, fp16, or auto: what suits the device.", show_default=False),
     ] = None,
     compile_model: Annotated[
-        bool, typer.Option("--compile", help="torch.compile: a slow start, faster steps on a GPU.")
-    ] = False,
+        bool | None,
+        typer.Option(
+            "--compile/--no-compile",
+            help="torch.compile: a slow start, faster steps on a GPU. Default: the preset's.",
+            show_default=False,
+        ),
+    ] = None,
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="Write the metrics for TensorBoard too.")
     ] = False,
     checkpoint_seconds: Annotated[
         float | None,
         typer.Option(
-            help="Longest time between two checkpoints; there is one after each epoch anyway.",
+            help="Longest time between two checkpoints; there is one after each epoch (cifar10: each "
+            "fifth) anyway.",
             show_default=False,
         ),
     ] = None,
@@ -386,7 +392,7 @@ def train(
         sample_every=sample_every,
         seed=seed,
         precision=precision,
-        compile=compile_model or None,
+        compile=compile_model,
         checkpoint_seconds=checkpoint_seconds,
     )
     if ema_decay is not None:
@@ -421,6 +427,13 @@ def sample(
     unconditional: Annotated[
         bool, typer.Option("--unconditional", help="Draw without any class.")
     ] = False,
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            help="In place of a model: the weights of this preset that come with the package.",
+            show_default=False,
+        ),
+    ] = None,
     seed: Seed = 0,
     out: Annotated[Path, typer.Option(help="The picture with all of them, a grid.")] = Path(
         "samples.png"
@@ -443,8 +456,18 @@ def sample(
     import torch
 
     from ddpm_ref import pictures
-    from ddpm_ref.runs import load_painter, make_folder, steps_of, with_sampling
+    from ddpm_ref.runs import (
+        load_painter,
+        make_folder,
+        shipped_weights,
+        steps_of,
+        with_sampling,
+    )
 
+    if preset is not None:
+        if model is not None:
+            raise UserError("Give a model or --preset, whose weights come with the package.")
+        model = shipped_weights(preset)
     painter = load_painter(
         model, one_of("--checkpoint", checkpoint, ("last", "best")), _device(device)
     )
@@ -535,6 +558,14 @@ def evaluate(
         bool,
         typer.Option("--fid", help="FID and KID too, by torchmetrics, which has to be installed."),
     ] = False,
+    judge: Annotated[
+        Path | None,
+        typer.Option(
+            help="The referee, a file that `ddpm judge` wrote. Default: the run's own, trained when there "
+            "is none.",
+            show_default=False,
+        ),
+    ] = None,
     checkpoint: Checkpoint = "last",
     device: Device = None,
     code: Code = None,
@@ -567,7 +598,8 @@ def evaluate(
             return cli_clip.make_jury(painter, clip_model, clip_weights, templates)
 
     _evaluate(
-        *(model, data_dir, checkpoint, how, n, seed, device, json_file, make_jury, pictures, fid)
+        *(model, data_dir, checkpoint, how, n, seed, device, json_file, make_jury, pictures, fid),
+        judge,
     )
 
 
@@ -726,20 +758,27 @@ def judge(
     steps: Annotated[
         int | None,
         typer.Option(
-            help="Training steps of 128 images. Default: four passes.", show_default=False
+            help="Training steps: small of 128 images, resnet of 512. Default: 4 passes, or 24.",
+            show_default=False,
         ),
     ] = None,
+    kind: Annotated[
+        str,
+        typer.Option(help="small, for simple pictures; resnet, for photographs: it wants a GPU."),
+    ] = "small",
     seed: Seed = 0,
     device: Device = None,
 ) -> None:
     """Train the referee of a data set: the classifier that `evaluate` scores with.
 
-    `evaluate` trains one by itself where it needs one; this keeps it in a file of its own.
+    `evaluate` trains a small one by itself where it needs one; this keeps one in a file of its own,
+    for `evaluate --judge FILE`.
     """
     from ddpm_ref.data import load_dataset
-    from ddpm_ref.judge import save_judge, train_judge
+    from ddpm_ref.judge import KINDS, save_judge, train_judge
     from ddpm_ref.runs import command_line, make_folder
 
+    one_of("--kind", kind, tuple(KINDS))
     if steps is not None:
         at_least("--steps", steps, 3)
     if out.suffix != ".safetensors":
@@ -748,7 +787,7 @@ def judge(
     reading = console.tracker("reading images", "files")
     images = load_dataset(dataset, data_dir, image_size, progress=reading)
     trained = train_judge(
-        images, steps, seed, _device(device), console.tracker("training the judge")
+        *(images, steps, seed, _device(device), console.tracker("training the judge")), kind=kind
     )
     save_judge(trained, out, {"command": command_line(), "classes": list(images.classes)})
     console.out.print(f"{out}: {out.stat().st_size / 1e6:.1f} MB")
@@ -913,6 +952,7 @@ def _evaluate(
     make_jury=None,
     pictures: Path | None = None,
     fid: bool = False,
+    judge: Path | None = None,
 ) -> dict:
     """Draw, score, write the numbers down, print them.
 
@@ -937,6 +977,7 @@ def _evaluate(
         split_seed=painter.config.train.seed,
         device=painter.device,
         progress=console.tracker,
+        given=judge,
     )
     real = to_model_range(referee.real.images)
     distances = None

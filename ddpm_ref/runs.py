@@ -13,6 +13,7 @@ In it are
 import csv
 import io
 import json
+import math
 import shlex
 import sys
 import time
@@ -36,7 +37,7 @@ from ddpm_ref.files import load_weights, read_tensors, write_atomically, write_t
 from ddpm_ref.jobs import Diverged, Hooks, run_training
 from ddpm_ref.pictures import grid, save_picture
 from ddpm_ref.precision import allow_tf32, make_scaler, memory_format, select_precision
-from ddpm_ref.presets import RunConfig, SampleConfig, for_images
+from ddpm_ref.presets import RunConfig, SampleConfig, for_images, preset
 from ddpm_ref.sampling import SAMPLERS
 from ddpm_ref.training import (
     ExponentialMovingAverage,
@@ -319,6 +320,22 @@ def load_painter(
     )
 
 
+def shipped_weights(name: str) -> Path:
+    """The weights of a preset that come with the package.
+
+    Raises:
+        UserError: when there is no such preset, or none of its weights come with this version.
+    """
+    preset(name)
+    path = SHIPPED if name == "demo" else SHIPPED.with_name(f"{name}.safetensors")
+    if not path.is_file():
+        raise UserError(
+            f"No weights of the preset {name!r} come with this version: train your own with "
+            f"`ddpm train --preset {name} --out runs/{name}`, then draw with `ddpm sample runs/{name}`."
+        )
+    return path
+
+
 def export_weights(painter: Painter, path: Path, note: str = "") -> None:
     """Write only what drawing needs, in half precision: a file to pass on."""
     tensors = {f"model.{k}": v.half() for k, v in painter.model.state_dict().items()}
@@ -393,8 +410,11 @@ def train(
         run = Run(folder)
         for leftover in run.folder.rglob(".*.part"):  # of a process that was killed while it wrote
             leftover.unlink(missing_ok=True)
+    # The step of the newest checkpoint, when it was written, and the lowest loss among those kept.
+    saved_step, saved_at, kept_loss = -1, time.monotonic(), math.inf
     if resume and run.checkpoint("last").is_file():
-        load_checkpoint(run.checkpoint("last"), state)
+        kept = load_checkpoint(run.checkpoint("last"), state).get("kept_loss", state.best_loss)
+        saved_step, kept_loss = state.step, math.inf if kept is None else kept
         if world.is_main:
             run.drop_metrics_after(state.epoch)
         # A new length or rate counts from here on.
@@ -408,12 +428,23 @@ def train(
     about = {"config": config.to_dict(), "classes": list(images.classes)}
     schedule = make_schedule(config).to(device)
 
+    def save(name: str) -> None:
+        nonlocal saved_step, saved_at
+        kept = {"kept_loss": kept_loss if math.isfinite(kept_loss) else None}
+        save_checkpoint(run.checkpoint(name), state, about | kept)
+        saved_step, saved_at = state.step, time.monotonic()
+
     def on_epoch(state: TrainingState, metrics: dict) -> None:
+        nonlocal kept_loss
         if world.is_main:
             run.add_metrics(metrics)
-        save_checkpoint(run.checkpoint("last"), state, about)
-        if metrics["val_loss"] == state.best_loss:
-            save_checkpoint(run.checkpoint("best"), state, about)
+        due = state.epoch % knobs.checkpoint_every == 0 or state.step >= total_steps
+        if world.any(due or time.monotonic() - saved_at > knobs.checkpoint_seconds):
+            is_best = metrics["val_loss"] <= kept_loss
+            kept_loss = min(kept_loss, metrics["val_loss"])
+            save("last")
+            if is_best:
+                save("best")
         if state.epoch % knobs.sample_every == 0 or state.step >= total_steps:
             drawer = state.ema.average if state.ema else state.model
             painter = Painter(drawer, schedule, config, images.classes, folder, {})
@@ -421,14 +452,14 @@ def train(
         hooks.on_epoch(state, metrics)
 
     def on_pause(state: TrainingState) -> None:
-        save_checkpoint(run.checkpoint("last"), state, about)
+        save("last")
         hooks.on_pause(state)
 
     trained: nn.Module = model
     if world.size > 1:
         ids = [device.index] if device.type == "cuda" else None
         trained = nn.parallel.DistributedDataParallel(model, device_ids=ids)
-    if knobs.compile:
+    if knobs.compile or (knobs.compile is None and can_compile(device)):
         trained = torch.compile(trained)
     add_loss = None
     if knobs.clip_loss:
@@ -437,7 +468,7 @@ def train(
         trained = ClipLoss(trained, config, images.classes, schedule, device)
         add_loss = trained.loss
     try:
-        return run_training(
+        finished = run_training(
             *(state, batches, val_loader, schedule, knobs),
             null_label=len(images.classes),
             target=config.diffusion.target,
@@ -446,6 +477,9 @@ def train(
             trained=trained,
             add_loss=add_loss,
         )
+        if state.step != saved_step:  # the clock ended it between two checkpoints
+            save("last")
+        return finished
     except Diverged as error:
         last = run.checkpoint("last")
         way = f"ddpm train --resume {folder} --learning-rate {knobs.learning_rate / 3:.1g}"
@@ -457,6 +491,17 @@ def train(
             f"{error} Remove {folder} and start again with a --learning-rate below "
             f"{knobs.learning_rate:g}."
         ) from error
+
+
+def can_compile(device: torch.device) -> bool:
+    """Whether torch.compile is worth it here: on an NVIDIA GPU, with all that its compiler needs."""
+    if device.type != "cuda":
+        return False
+    try:
+        torch.compile(lambda x: x.sin() + 1)(torch.zeros(8, device=device))
+    except Exception:  # no compiler, no headers, an old card: each has an error of its own
+        return False
+    return True
 
 
 def train_borrowed(

@@ -330,6 +330,14 @@ def test_judge_in_a_file_of_its_own(tmp_path):
     assert tiny.tree(tmp_path / "j").keys() == {"judge.json", "judge.safetensors"}
 
 
+def test_evaluate_by_a_given_judge(tmp_path, run):
+    judge = tmp_path / "judge.safetensors"
+    ddpm("judge", judge, "--steps", 3, "--image-size", 16, "--kind", "small", "--device", "cpu")
+    ddpm("evaluate", run.folder, "--n", 4, "--steps", 2, "--judge", judge, "--json", "a.json")
+    given = json.loads((tmp_path / "a.json").read_text())
+    assert given["judge_accuracy"] < 0.9  # three steps: not the shipped one, which knows all
+
+
 @pytest.mark.slow
 def test_a_folder_of_photos_from_end_to_end(tmp_path):
     """JPEGs of another size in class folders, one of them broken: train, draw, measure, report."""

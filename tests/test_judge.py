@@ -14,13 +14,15 @@ from ddpm_ref import judge as judge_module
 from ddpm_ref.data import load_dataset, to_model_range
 from ddpm_ref.errors import UserError
 from ddpm_ref.evaluation import evaluate
-from ddpm_ref.files import write_tensors
+from ddpm_ref.files import read_tensors, write_tensors
 from ddpm_ref.judge import (
     Judge,
     Referee,
+    ResidualJudge,
     appoint_referee,
     class_accuracy,
     frechet_distance,
+    kernel_distance,
     load_judge,
     save_judge,
     train_judge,
@@ -83,6 +85,58 @@ def test_frechet_distance_needs_two_samples():
         frechet_distance(torch.zeros(1, 4), torch.zeros(9, 4))
 
 
+def by_pairs(a, b):
+    """The unbiased estimate as its definition says it, pair by pair."""
+    a, b = a.double().tolist(), b.double().tolist()
+
+    def k(x, y):
+        return (sum(p * q for p, q in zip(x, y, strict=True)) / len(x) + 1) ** 3
+
+    def among(c):
+        pairs = [(i, j) for i in range(len(c)) for j in range(len(c)) if i != j]
+        return sum(k(c[i], c[j]) for i, j in pairs) / len(pairs)
+
+    across = sum(k(x, y) for x in a for y in b) / (len(a) * len(b))
+    return among(a) + among(b) - 2 * across
+
+
+@pytest.mark.parametrize("block", [1, 4, 7, 1000])  # 7 divides neither number of samples
+def test_kernel_distance_is_its_definition(block):
+    a, b = cloud(12, 3, 0), cloud(9, 3, 1, scale=0.7, shift=0.5)
+    assert kernel_distance(a, b, block) == pytest.approx(by_pairs(a, b), rel=1e-9)
+    assert kernel_distance(b, a, block) == pytest.approx(by_pairs(a, b), rel=1e-9)
+
+
+def test_kernel_distance_of_four_points():
+    """k(0, x) = 1, k(2, 2) = 125, k(2, −2) = −27, in one dimension."""
+    a, b = torch.tensor([[2.0], [-2.0]]), torch.tensor([[0.0], [0.0]])
+    assert kernel_distance(a, b) == pytest.approx(-27 + 1 - 2)
+    assert kernel_distance(a[:1].repeat(2, 1), b) == pytest.approx(125 + 1 - 2)
+
+
+def test_kernel_distance_does_not_depend_on_the_number_of_samples():
+    """Of one distribution it is 0 on average at any n, where the Fréchet distance falls with n."""
+    few, many = (
+        [(cloud_of_one(n, 2 * k), cloud_of_one(n, 2 * k + 1)) for k in range(60)] for n in (10, 80)
+    )
+    for pairs in (few, many):
+        values = torch.tensor([kernel_distance(a, b) for a, b in pairs])
+        assert abs(values.mean()) < 3 * values.std() / math.sqrt(len(values))
+        assert (values < 0).any()
+    frechet = [np.mean([frechet_distance(a, b) for a, b in pairs]) for pairs in (few, many)]
+    assert frechet[0] > 3 * frechet[1]
+    assert kernel_distance(cloud_of_one(80, 0), cloud_of_one(80, 1) + 1) > 1
+
+
+def cloud_of_one(n, seed):
+    return torch.randn(n, 4, generator=torch.Generator().manual_seed(seed))
+
+
+def test_kernel_distance_needs_two_samples():
+    with pytest.raises(ValueError, match="2 samples"):
+        kernel_distance(torch.zeros(9, 4), torch.zeros(1, 4))
+
+
 def test_class_accuracy_by_hand():
     guessed = torch.tensor([0, 0, 1, 2, 1, 1])
     asked = torch.tensor([0, 0, 0, 1, 1, 1])
@@ -106,11 +160,52 @@ def test_a_little_training_beats_chance(small_judge):
     assert not small_judge.training
 
 
-def test_training_a_judge_leaves_the_random_state_and_repeats():
+def test_a_little_training_of_the_residual_kind_beats_chance():
+    """On photographs it is measured by benchmarks/cifar10.py; here it has to learn at all."""
+    images = load_dataset("shapes", image_size=16, size=600)
+    judge = train_judge(images, steps=25, kind="resnet", width=8)
+    unseen = load_dataset("shapes", image_size=16, size=300, test=True)
+    features, guessed = judge.look_at(to_model_range(unseen.images))
+    assert class_accuracy(guessed, unseen.labels, 10)[0] > 0.5  # chance is 0.1
+    assert features.shape == (300, 64)
+    assert features.min() >= 0
+
+
+def test_crops_are_cut_out_of_mirrored_borders():
+    """Each is the picture moved by at most an eighth, and half of them are mirrored."""
+    image = torch.arange(16 * 16).reshape(1, 1, 16, 16)
+    wide = judge_module._with_border(image)
+    assert wide.shape == (1, 1, 20, 20)
+    expected = torch.nn.functional.pad(image.double(), (2, 2, 2, 2), mode="reflect")
+    assert torch.equal(wide.double(), expected)
+    chosen = torch.zeros(400, dtype=torch.int64)
+    crops = judge_module._random_crops(wide, chosen, image.shape[-2:], flip=True)
+    places = {
+        (y, x, flip): window.flip(-1) if flip else window
+        for y in range(5)
+        for x in range(5)
+        for flip in (False, True)
+        for window in [wide[0, 0, y : y + 16, x : x + 16]]
+    }
+    found = [place for crop in crops for place, w in places.items() if torch.equal(crop[0], w)]
+    assert len(found) == 400
+    assert set(found) == set(places)
+    assert 140 < sum(flip for _, _, flip in found) < 260
+    kept = judge_module._random_crops(wide, chosen, image.shape[-2:], flip=False)
+    assert all(
+        any(torch.equal(c[0], places[y, x, False]) for y in range(5) for x in range(5))
+        for c in kept
+    )
+
+
+@pytest.mark.parametrize("kind", ["small", "resnet"])
+def test_training_a_judge_leaves_the_random_state_and_repeats(kind):
     images = load_dataset("shapes", image_size=8, size=100)
     torch.manual_seed(5)
     before = torch.get_rng_state()
-    first, again, other = (train_judge(images, steps=3, seed=seed) for seed in (1, 1, 2))
+    first, again, other = (
+        train_judge(images, steps=3, seed=seed, kind=kind, width=8) for seed in (1, 1, 2)
+    )
     assert torch.equal(torch.get_rng_state(), before)
     assert torch.equal(first.to_logits.weight, again.to_logits.weight)
     assert not torch.equal(first.to_logits.weight, other.to_logits.weight)
@@ -134,17 +229,49 @@ def test_a_judge_comes_back_from_its_file(tmp_path, small_judge):
     assert loaded.state_dict().keys() == small_judge.state_dict().keys()
 
 
-def test_a_judge_of_other_images_comes_back_too(tmp_path):
-    save_judge(Judge(1, 4), tmp_path / "judge.safetensors")
+@pytest.mark.parametrize("judge", [Judge(1, 4), ResidualJudge(1, 4, 8)], ids=["small", "resnet"])
+def test_a_judge_of_other_images_comes_back_too(tmp_path, judge):
+    save_judge(judge, tmp_path / "judge.safetensors")
     loaded = load_judge(tmp_path / "judge.safetensors")
-    assert loaded(torch.zeros(2, 1, 28, 28)).shape == (2, 4)
+    assert type(loaded) is type(judge)
+    assert loaded.shape == judge.shape
+    x = torch.randn(2, 1, 28, 28)
+    assert torch.equal(loaded.look_at(x)[0], judge.look_at(x)[0])
+    assert loaded(x).shape == (2, 4)
 
 
-def test_a_file_that_is_no_judge_is_one_sentence(tmp_path):
+def test_the_header_names_the_kind_and_an_old_one_that_does_not_is_small(tmp_path):
     path = tmp_path / "judge.safetensors"
-    write_tensors(path, {"model.w": torch.zeros(1)}, {"about": {}})
+    save_judge(ResidualJudge(3, 10, 8), path)
+    assert read_tensors(path)[1]["judge"]["kind"] == "resnet"
+    save_judge(Judge(3, 10), path)
+    tensors, header = read_tensors(path)
+    assert header["judge"].pop("kind") == "small"
+    write_tensors(path, tensors, header)
+    assert type(load_judge(path)) is Judge
+
+
+@pytest.mark.parametrize("header", [{"about": {}}, {"judge": {}}, {"judge": {"kind": "later"}}])
+def test_a_file_that_is_no_judge_is_one_sentence(tmp_path, header):
+    path = tmp_path / "judge.safetensors"
+    write_tensors(path, {"model.w": torch.zeros(1)}, header)
     with pytest.raises(UserError, match=r"judge\.safetensors"):
         load_judge(path)
+
+
+def test_an_unknown_kind_is_one_sentence():
+    with pytest.raises(UserError, match="small, resnet"):
+        train_judge(load_dataset("shapes", image_size=8, size=20), steps=1, kind="vit")
+
+
+def test_a_given_judge_is_taken_and_nothing_is_read_to_train_one(tmp_path, monkeypatch):
+    save_judge(ResidualJudge(3, 10, 8), tmp_path / "given.safetensors")
+    monkeypatch.setattr(judge_module, "train_judge", None)
+    referee = appoint_referee(DataConfig(), held_out=20, given=tmp_path / "given.safetensors")
+    assert referee.features.shape == (20, 64)
+    save_judge(ResidualJudge(3, 7, 8), tmp_path / "other.safetensors")
+    with pytest.raises(UserError, match=r"other\.safetensors judges 7 classes"):
+        appoint_referee(DataConfig(), held_out=20, given=tmp_path / "other.safetensors")
 
 
 def pictures(folder, colours, n, seed):

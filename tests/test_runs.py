@@ -13,6 +13,7 @@ from PIL import Image
 from ddpm_ref import runs
 from ddpm_ref.errors import UserError
 from ddpm_ref.files import read_tensors, write_tensors
+from ddpm_ref.jobs import Hooks
 from ddpm_ref.presets import SampleConfig
 from ddpm_ref.runs import (
     Run,
@@ -95,6 +96,71 @@ def test_a_recipe_that_cannot_be_leaves_no_folder(tmp_path):
     with pytest.raises(ValueError, match="500"):
         runs.train(too_large, tiny.shapes(), tmp_path / "run", torch.device("cpu"))
     assert tiny.tree(tmp_path) == {}
+
+
+def header(run, name):
+    path = run.checkpoint(name).with_suffix(".json")
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def test_checkpoints_every_few_epochs_and_at_the_end(tmp_path):
+    """Best is the best of those that were kept."""
+    folder, kept = tmp_path / "run", []
+
+    def look(state, metrics):
+        last = header(Run(folder), "last")
+        kept.append(last and last["epoch"])
+
+    recipe = tiny.config(images=5 * 108, checkpoint_every=2, sample_every=9)
+    assert runs.train(recipe, tiny.shapes(), folder, hooks=Hooks(on_epoch=look))
+    assert kept == [None, 2, 2, 4, 5]
+    losses = {row["epoch"]: row["val_loss"] for row in Run(folder).metrics()}
+    assert header(Run(folder), "best")["epoch"] == min((2, 4, 5), key=losses.get)
+
+
+def test_a_training_that_the_clock_ends_is_kept_too(tmp_path):
+    recipe = tiny.config(images=10**6, checkpoint_every=10**6, seconds=1.0)
+    assert runs.train(recipe, tiny.shapes(), tmp_path / "run")
+    run = Run(tmp_path / "run")
+    assert header(run, "last")["step"] == run.metrics()[-1]["step"] > 0
+
+
+def test_a_training_killed_between_checkpoints_repeats_what_was_lost(tmp_path):
+    recipe = tiny.config(images=4 * 108, checkpoint_every=2, sample_every=9)
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    runs.train(recipe, tiny.shapes(), whole)
+
+    def die(state, metrics):
+        if state.epoch == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        runs.train(recipe, tiny.shapes(), killed, hooks=Hooks(on_epoch=die))
+    assert len(Run(killed).metrics()) == 3
+    assert runs.train(recipe, tiny.shapes(), killed, resume=True)
+    tensors = [read_tensors(Run(folder).checkpoint("last"))[0] for folder in (whole, killed)]
+    assert all(torch.equal(value, tensors[1][key]) for key, value in tensors[0].items())
+    assert [row["epoch"] for row in Run(killed).metrics()] == [1, 2, 3, 4]
+    assert [header(Run(f), "best")["epoch"] for f in (whole, killed)] == [4, 4]
+
+
+def test_compiling_is_left_to_the_machine_where_the_recipe_does(tmp_path, monkeypatch):
+    def broken(model):
+        raise RuntimeError("no compiler")
+
+    monkeypatch.setattr(torch, "compile", broken)
+    assert not runs.can_compile(torch.device("cuda"))
+    assert runs.train(tiny.config(images=12, compile=None), tiny.shapes(), tmp_path / "run", "cpu")
+    with pytest.raises(RuntimeError, match="no compiler"):
+        runs.train(tiny.config(images=12, compile=True), tiny.shapes(), tmp_path / "b", "cpu")
+
+
+def test_shipped_weights_are_found_or_missed_in_one_sentence():
+    assert runs.shipped_weights("demo") == runs.SHIPPED
+    with pytest.raises(UserError, match="ddpm train --preset cifar10"):
+        runs.shipped_weights("cifar10")
+    with pytest.raises(UserError, match='did you mean "cifar10"'):
+        runs.shipped_weights("cifar")
 
 
 def test_a_folder_that_is_no_run(tmp_path):

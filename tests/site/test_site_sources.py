@@ -68,10 +68,15 @@ def complaint(command: str) -> str | None:
     words = shlex.split(command, comments=True, posix=True)
     while words and "=" in words[0]:
         words = words[1:]  # settings of the environment
+    if words[0] == "python" and words[1].endswith(".py") and words[1] != "make.py":
+        return None if (check.ROOT / words[1]).is_file() else f"no program {words[1]}"
     if words[0] in ("make", "python") and words[:2] != ["python", "-m"]:
         target = words[2] if words[0] == "python" else words[1]
         return None if target in MAKE else f"no target {target}"
-    if words[0] in (".", "cd", "cp", "git", "pytest", "torchrun") or "activate" in words[0]:
+    if (
+        words[0] in (".", "cd", "cp", "git", "mkdir", "pytest", "tar", "torchrun")
+        or "activate" in words[0]
+    ):
         return None
     for program, commands in PROGRAMS.items():
         start = program.split()
@@ -96,6 +101,8 @@ def test_a_command_that_does_not_exist_is_found():
     assert complaint("ddpm trian --epochs 3")
     assert complaint("ddpm train --epoch 3")
     assert complaint("make dmeo")
+    assert complaint("python make.py dmeo")
+    assert complaint("python benchmarks/cifar11.py")
     assert complaint("rm -r x")
     assert not complaint("OMP_NUM_THREADS=1 make demo")
 

@@ -1,0 +1,553 @@
+"""CIFAR-10 from the report's recipe to ours, one knob at a time, judged by a referee. For one large GPU.
+
+    make bench ARGS="cifar10 --only cifar10"     our recipe: train, draw, score
+    make bench ARGS="cifar10"                    everything, ten minutes a call; repeat it until it is done
+    make bench ARGS="cifar10 --quick"            every line of this, on a CPU, in minutes; measures nothing
+
+With the pictures in folders (train/CLASS/*, test/CLASS/*): --dataset folder --data-dir FOLDER.
+
+Two referees are trained first: one on all training images, which says what a picture shows; one on half of
+them, whose features carry the Fréchet and kernel distances to the test images. The other half against
+the test images is the floor. All arms draw from the same noise, by the same sampler, at the same scales.
+
+After --minutes it stops (exit code 3) and says how to go on: trainings go on from their checkpoints, what is
+drawn is drawn, what is measured stands in OUT/results.json and benchmarks/results/cifar10-DEVICE.json.
+"""
+
+import argparse
+import json
+import re
+import shlex
+import signal
+import sys
+import time
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import torch
+from rich.table import Table
+from torch import Tensor
+
+from ddpm_ref import console
+from ddpm_ref.data import (
+    DATASETS,
+    ImageSet,
+    has_test_part,
+    load_dataset,
+    split_dataset,
+    to_image,
+    to_model_range,
+)
+from ddpm_ref.errors import UserError
+from ddpm_ref.files import read_tensors, write_atomically, write_tensors
+from ddpm_ref.jobs import Diverged, Hooks
+from ddpm_ref.judge import (
+    Judge,
+    class_accuracy,
+    frechet_distance,
+    kernel_distance,
+    load_judge,
+    save_judge,
+    train_judge,
+)
+from ddpm_ref.pictures import grid, save_picture
+from ddpm_ref.precision import allow_tf32, autocast, select_precision
+from ddpm_ref.presets import RunConfig, SampleConfig, for_images, preset
+from ddpm_ref.runs import Painter, Run, load_painter, make_folder, make_model, train
+from ddpm_ref.training import select_device
+
+RESULTS = Path(__file__).parent / "results"
+PORTION = 200  # pictures that are drawn, then kept: at most so many are drawn in vain
+MORE_TO_DO = 3  # exit code
+
+# From the preset `seed` to `cifar10`: the name of the arm, what is new in it, and the settings that are
+# taken over from `cifar10` for it. What each arm has, the later ones have as well.
+KNOBS = (
+    ("ema", "average of the weights", {"train": ["ema_decay"]}),
+    (
+        "rate",
+        "learning rate: higher, with warm-up and fall, larger batches",
+        {"train": ["learning_rate", "betas", "warmup_steps", "decay_from", "batch_size"]},
+    ),
+    ("residual", "residual paths", {"model": ["residual"]}),
+    ("scale-shift", "condition as scale and shift", {"model": ["conditioning"]}),
+    ("attention", "attention", {"model": ["attention_resolutions"]}),
+    (
+        "width",
+        "a wider and deeper net, learnt resampling",
+        {
+            "model": [
+                *("base_width", "multipliers", "blocks", "up_blocks", "middle_blocks"),
+                *("attention_resolutions", "downsample", "upsample"),
+            ]
+        },
+    ),
+    ("cosine", "cosine schedule", {"diffusion": ["schedule"]}),
+    ("cifar10", "v prediction: the preset cifar10", {"diffusion": ["target"]}),
+)
+ORDER = (
+    "seed",
+    "cifar10",
+    *(name for name, *_ in KNOBS[:-1]),
+    "min-snr",
+)  # what matters most first
+
+# Ways to draw with one model, beside those of the arms: the sampler's settings, and whether a tenth of the
+# pictures has to do.
+WAYS = {
+    "guidance 1.5": (dict(guidance_scale=1.5), False),
+    "guidance 3": (dict(guidance_scale=3.0), False),
+    "ddim 10": (dict(steps=10), False),
+    "ddim 20": (dict(steps=20), False),
+    "ddim 100": (dict(steps=100), False),
+    "dpm 10": (dict(sampler="dpm", steps=10), False),
+    "dpm 20": (dict(sampler="dpm", steps=20), False),
+    "ancestral": (dict(sampler="ddpm"), True),
+}
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One training: `config` differs from that of the arm `after` in what `what` says, and nothing else."""
+
+    name: str
+    what: str
+    after: str | None
+    config: RunConfig
+
+
+def arms(images: int, quick: bool = False) -> dict[str, Arm]:
+    """All trainings by name, from `seed` to `cifar10` and beyond.
+
+    What has nothing to do with a recipe (compiling, when to save, how to draw) is that of `cifar10`
+    in all of them, so that their seconds and their pictures compare.
+    """
+    ours, seed = preset("cifar10"), preset("seed")
+    housekeeping = ("compile", "checkpoint_every", "sample_every")
+    same = {name: getattr(ours.train, name) for name in housekeeping}
+    config = replace(
+        seed, train=replace(seed.train, images=images, **same), sample=ours.sample, data=ours.data
+    )
+    found = {"seed": Arm("seed", "the plain recipe of the report", None, config)}
+    for name, what, settings in KNOBS:
+        for part, fields in settings.items():
+            taken = {field: getattr(getattr(ours, part), field) for field in fields}
+            config = replace(config, **{part: replace(getattr(config, part), **taken)})
+        levels = [32 // 2**level for level in range(len(config.model.multipliers))]
+        here = tuple(r for r in config.model.attention_resolutions if r in levels)
+        config = replace(
+            config, preset=name, model=replace(config.model, attention_resolutions=here)
+        )
+        found[name] = Arm(name, what, list(found)[-1], config)
+    weighted = replace(config, preset="min-snr", train=replace(config.train, min_snr_gamma=5.0))
+    found["min-snr"] = Arm("min-snr", "loss weighed by min-SNR, gamma 5", "cifar10", weighted)
+    if quick:
+        found = {name: replace(arm, config=_tiny(arm.config)) for name, arm in found.items()}
+    return found
+
+
+def _tiny(config: RunConfig) -> RunConfig:
+    """The recipe with a net and a training that a CPU is done with in seconds."""
+    model, knobs = config.model, config.train
+    return replace(
+        config,
+        data=replace(config.data, image_size=16),
+        model=replace(model, base_width=8 * (model.base_width // 48), middle_blocks=2),
+        diffusion=replace(config.diffusion, timesteps=100),
+        train=replace(
+            knobs,
+            batch_size=knobs.batch_size // 16,
+            warmup_steps=knobs.warmup_steps // 100,
+            val_images=20,
+            precision="fp32",
+            compile=False,
+        ),
+        sample=replace(config.sample, steps=4),
+    )
+
+
+class OutOfTime(Exception):
+    """The minutes are over, or somebody wants it to stop."""
+
+
+class Clock:
+    """Says when to stop: after so many minutes, or on Ctrl-C."""
+
+    def __init__(self, minutes: float):
+        self.began, self.minutes, self.signal = time.monotonic(), minutes, None
+
+    def passed(self) -> float:
+        return (time.monotonic() - self.began) / 60
+
+    def over(self) -> bool:
+        return self.signal is not None or self.passed() > self.minutes
+
+    def check(self, *_) -> None:
+        if self.over():
+            raise OutOfTime
+
+    def watch(self, things):
+        """What wraps a loop that can be stopped."""
+        for thing in things:
+            self.check()
+            yield thing
+
+    @contextmanager
+    def listening(self):
+        """Within it, a first Ctrl-C stops at the next safe place; a second one at once."""
+
+        def note(number, frame):
+            if self.signal is not None:
+                raise KeyboardInterrupt
+            self.signal = number
+
+        before = {n: signal.signal(n, note) for n in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def _some(images: ImageSet, count: int) -> ImageSet:
+    """So many of a set, always the same ones."""
+    order = torch.randperm(len(images.labels), generator=torch.Generator().manual_seed(0))
+    return images.subset(order[:count].tolist())
+
+
+class Bench:
+    """The pictures, the referees, and the results that grow."""
+
+    def __init__(self, options: argparse.Namespace, clock: Clock):
+        self.options, self.clock, self.n = options, clock, options.n
+        self.out = make_folder(options.out)
+        self.device = select_device(options.device)
+        allow_tf32()
+        gpu = self.device.type == "cuda"
+        self.machine = torch.cuda.get_device_name(self.device) if gpu else str(self.device)
+        self.results = self._begin()
+        self.arms = arms(options.images, options.quick)
+        self.images, self.test = self._pictures()
+        self.first_half, self.second_half = (
+            self.images.subset(part) for part in split_dataset(len(self.images.labels), 0.5)
+        )
+        self.judge = self._referee("referee", self.images)
+        self.half_judge = self._referee("referee-half", self.first_half)
+        self.real, _ = self.half_judge.look_at(to_model_range(self.test.images))
+        self._floor()
+
+    def _begin(self) -> dict:
+        """The results so far; an error when they were measured in another way."""
+        o, path = self.options, self.out / "results.json"
+        settings = {"n": o.n, "images": o.images, "dataset": o.dataset, "quick": o.quick}
+        settings["device"] = self.machine  # seconds of two machines do not compare
+        if not path.is_file():
+            about = {"settings": settings, "torch": torch.__version__.split("+")[0]}
+            return about | {"arms": {}, "sampling": {}}
+        try:
+            results = json.loads(path.read_text(encoding="utf-8"))
+            before = results["settings"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise UserError(f"{path} is damaged: remove it, or choose another --out.") from error
+        if before != settings:
+            odd = next(name for name in settings if before.get(name) != settings[name])
+            raise UserError(
+                f"{self.out} was begun with {odd} {before.get(odd)}, not {settings[odd]}: "
+                f"ask for the same, or choose another --out."
+            )
+        return results
+
+    def _pictures(self) -> tuple[ImageSet, ImageSet]:
+        """All training images and all test images; some of them, and small, with --quick."""
+        o, quick = self.options, self.options.quick
+        if o.data_dir and not has_test_part(o.dataset, o.data_dir):
+            raise UserError(f"{o.data_dir} has no test part: it needs train/ and test/ of classes.")
+        common = dict(data_dir=o.data_dir, image_size=16 if quick else 32)
+        reading = console.tracker("reading images", "files")
+        images = load_dataset(o.dataset, **common, size=50_000, progress=reading)
+        test = load_dataset(o.dataset, **common, test=True, size=10_000, progress=reading)
+        if quick:
+            images, test = _some(images, 500), _some(test, 100)
+        return images, test
+
+    def _referee(self, name: str, images: ImageSet) -> Judge:
+        """The referee that learns from these images, kept from an earlier call or trained now."""
+        path, tiny = self.out / f"{name}.safetensors", self.options.quick
+        if not path.is_file():
+            watched = console.tracker(f"training {name}")
+            began = time.monotonic()
+            judge = train_judge(
+                images,
+                steps=12 if tiny else None,
+                device=self.device,
+                progress=lambda steps: self.clock.watch(watched(steps)),
+                kind="resnet",
+                width=8 if tiny else 64,
+            )
+            save_judge(judge, path, {"classes": list(images.classes), "images": len(images.labels)})
+            self.note("referees", name, train_seconds=time.monotonic() - began)
+        judge = load_judge(path).to(self.device)
+        if "accuracy" not in self.results.get("referees", {}).get(name, {}):
+            _, guessed = judge.look_at(to_model_range(self.test.images))
+            accuracy, _ = class_accuracy(guessed, self.test.labels, len(self.test.classes))
+            seen, n = len(images.labels), len(guessed)
+            self.note("referees", name, accuracy=accuracy, n=n, images=seen)
+            console.out.print(f"{name}: right on {accuracy:.2%} of {n:,} test images")
+        return judge
+
+    def _floor(self) -> None:
+        """Real against real: the half that no referee of distances has seen, against the test images."""
+        if "floor" in self.results:
+            return
+        real = _some(self.second_half, self.n)
+        features, _ = self.half_judge.look_at(to_model_range(real.images))
+        self.results["floor"] = {"n": len(features), "n_real": len(self.real)}
+        self.results["floor"] |= self._distances(features)
+        self._write()
+
+    def _distances(self, features: Tensor) -> dict:
+        # Not every accelerator has numbers of 64 bits.
+        where = self.device if self.device.type == "cuda" else "cpu"
+        drawn, real = features.to(where), self.real.to(where)
+        return {
+            "frechet_distance": frechet_distance(drawn, real),
+            "kernel_distance": kernel_distance(drawn, real),
+        }
+
+    def note(self, part: str, name: str, **values) -> None:
+        """Add numbers to the results, and write them."""
+        self.results.setdefault(part, {}).setdefault(name, {}).update(values)
+        self._write()
+
+    def _write(self) -> None:
+        text = (json.dumps(self.results, indent=2) + "\n").encode()
+        write_atomically(self.out / "results.json", text)
+        if not self.options.quick:
+            machine = re.sub(r"[^a-z0-9]+", "-", self.machine.lower()).strip("-")
+            write_atomically(make_folder(RESULTS) / f"cifar10-{machine}.json", text)
+
+    def train(self, arm: Arm) -> bool:
+        """Train an arm, or go on with it; whether there is a trained model in the end."""
+        folder = self.out / arm.name
+        _, channels, size, _ = self.images.images.shape
+        config = for_images(arm.config, size, channels, len(self.images.classes))
+        where = dict(dataset=self.options.dataset, data_dir=self.options.data_dir)
+        config = replace(config, data=replace(config.data, **where))
+        if known := (folder / "config.json").is_file():
+            before = RunConfig.from_dict(Run(folder).about()["config"])
+            if replace(before, data=config.data) != config:  # the pictures may have moved
+                raise UserError(
+                    f"{folder} was begun with another recipe: remove it, or choose another --out."
+                )
+            if "diverged" in self.results["arms"].get(arm.name, {}):
+                return False
+        if (last := _last_checkpoint(folder)) is None or last["images_seen"] < config.train.images:
+            self.clock.check()
+            console.out.print(f"{arm.name}: {'going on' if known else 'training'}: {arm.what}")
+            hooks = Hooks(on_epoch=_tell, interrupted=self.clock.over)
+            try:
+                finished = train(
+                    *(config, self.images, folder, self.device), hooks=hooks, resume=known
+                )
+            except UserError as error:
+                if not isinstance(error.__cause__, Diverged):
+                    raise
+                self.note("arms", arm.name, what=arm.what, diverged=str(error.__cause__))
+                return False
+            if not finished:
+                raise OutOfTime
+            last = _last_checkpoint(folder)
+        if "train_seconds" not in self.results["arms"].get(arm.name, {}):
+            self.note(
+                *("arms", arm.name),
+                what=arm.what,
+                after=arm.after,
+                parameters=sum(p.numel() for p in make_model(config).parameters()),
+                precision=select_precision(config.train.precision, self.device),
+                images_seen=last["images_seen"],
+                train_seconds=last["seconds"],
+            )
+        return True
+
+    def arm(self, arm: Arm) -> None:
+        """Train it, draw and score at both scales."""
+        if not self.train(arm):
+            return
+        for scale in (1.0, arm.config.sample.guidance_scale):
+            title = f"guidance {scale:g}"
+            if title not in self.results["arms"][arm.name]:
+                how = replace(arm.config.sample, guidance_scale=scale)
+                self.note("arms", arm.name, **{title: self.measure(arm.name, title, how, self.n)})
+
+    def sampling(self) -> None:
+        """Other ways to draw, with the model of --sampling-of; and the plain recipe by its own sampler."""
+        best = self.options.sampling_of
+        jobs = [
+            (best, name, replace(self.arms[best].config.sample, **changes), few)
+            for name, (changes, few) in WAYS.items()
+        ]
+        own = replace(preset("seed").sample, guidance_scale=1.0)
+        jobs.append(("seed", "ancestral", own, True))
+        for name, title, how, few in jobs:
+            key = f"{name}, {title}"
+            if key not in self.results["sampling"] and self.train(self.arms[name]):
+                n = max(2, self.n // 10) if few else self.n
+                self.note("sampling", key, **self.measure(name, title, how, n))
+
+    def measure(self, name: str, title: str, how: SampleConfig, n: int) -> dict:
+        """Draw n pictures with an arm's model and let the referees look at them."""
+        painter = load_painter(self.out / name, device=self.device)
+        images, seconds = self.draw(painter, self.out / name / title.replace(" ", "-"), how, n)
+        x, y = to_model_range(images), torch.arange(n) % len(painter.classes)
+        columns = len(painter.classes)
+        picture = grid(x[: 8 * columns], columns, column_titles=painter.classes)
+        save_picture(picture, self.out / f"{name}-{title.replace(' ', '-')}.png")
+        _, guessed = self.judge.look_at(x)
+        features, _ = self.half_judge.look_at(x)
+        accuracy, each = class_accuracy(guessed, y, columns)
+        asked = dict(zip(painter.classes[:n], each, strict=False))
+        row = {
+            "n": n,
+            "n_real": len(self.real),
+            **asdict(how),
+            "class_accuracy": accuracy,
+            "class_accuracies": asked,
+            **self._distances(features),
+            "draw_seconds": seconds,
+        }
+        console.out.print(
+            f"{name}, {title}: accuracy {accuracy:.1%}, Fréchet distance {row['frechet_distance']:.3f}, "
+            f"kernel distance {row['kernel_distance']:.4f} (n = {n:,})",
+            markup=False,
+        )
+        return row
+
+    def draw(
+        self, painter: Painter, folder: Path, how: SampleConfig, n: int
+    ) -> tuple[Tensor, float]:
+        """n pictures (n, 3, H, W) as uint8 and the seconds they took; kept, a portion a file."""
+        make_folder(folder)
+        precision = select_precision(painter.config.train.precision, self.device)
+        y, noise = torch.arange(n) % len(painter.classes), painter.noise(n, seed=0)
+        portions, seconds = [], 0.0
+        for first in range(0, n, PORTION):
+            path, chosen = folder / f"{first:06d}.safetensors", slice(first, first + PORTION)
+            if not path.is_file():
+                began = time.monotonic()
+                with autocast(self.device, precision):
+                    x = painter.draw(
+                        *(y[chosen], noise[chosen], how), seed=first, advance=self.clock.check
+                    )
+                pixels = (to_image(x) * 255).round().byte()
+                took = {"seconds": time.monotonic() - began, "how": asdict(how), "n": len(pixels)}
+                write_tensors(path, {"images": pixels}, took)
+            tensors, header = read_tensors(path)
+            portions.append(tensors["images"])
+            seconds += header["seconds"]
+        return torch.cat(portions), seconds
+
+    def show(self) -> None:
+        """The table of all that is measured."""
+        titles = ("", "M seen", "training", "n", "guidance", "right", "Fréchet", "kernel")
+        table = Table(*titles, box=None, padding=(0, 1))
+        table.columns[0].no_wrap = True
+        for name, row in self.results.get("referees", {}).items():
+            table.add_row(name, "", "", f"{row['n']:,}", "", f"{row['accuracy']:.2%}")
+        if floor := self.results.get("floor"):
+            table.add_row("real against real", "", "", f"{floor['n']:,}", *("", ""), *_both(floor))
+        for name in self.arms:
+            row = self.results["arms"].get(name, {})
+            if "diverged" in row:
+                table.add_row(name, "diverged")
+            if "train_seconds" in row:
+                trained = f"{row['images_seen'] / 1e6:.2f}", f"{row['train_seconds']:.0f} s"
+                for title in [key for key in row if key.startswith("guidance")]:
+                    table.add_row(name, *trained, *_cells(row[title]))
+        for name, row in self.results["sampling"].items():
+            table.add_row(name, "", "", *_cells(row))
+        console.out.print(table)
+
+
+def _cells(row: dict) -> tuple[str, ...]:
+    right = f"{row['class_accuracy']:.1%}"
+    return f"{row['n']:,}", f"{row['guidance_scale']:g}", right, *_both(row)
+
+
+def _both(row: dict) -> tuple[str, str]:
+    return f"{row['frechet_distance']:.3f}", f"{row['kernel_distance']:.4f}"
+
+
+def _last_checkpoint(folder: Path) -> dict | None:
+    """The numbers of the last checkpoint of a run; its .json is written after it."""
+    path = folder / "checkpoints" / "last.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def _tell(state, row: dict) -> None:
+    console.out.print(
+        f"  epoch {state.epoch}: {state.images_seen:,} images, {row['seconds']:.0f} s, "
+        f"training loss {row['train_loss']:.4f}, validation loss {row['val_loss']:.4f}"
+    )
+
+
+def options_from(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parts = (*ORDER, "sampling")
+    parser.add_argument("--only", nargs="+", choices=parts, metavar="ARM", help=", ".join(parts))
+    parser.add_argument("--minutes", type=float, default=10.0, help="of this call (10)")
+    parser.add_argument("--images", type=int, help="that each arm sees (2,250,000)")
+    parser.add_argument("--n", type=int, help="pictures to score by (10,000)")
+    parser.add_argument("--sampling-of", choices=ORDER, default="cifar10", metavar="ARM")
+    parser.add_argument("--dataset", default="cifar10", choices=DATASETS)
+    parser.add_argument("--data-dir", help="the download's folder (data), or that of the pictures")
+    parser.add_argument("--out", type=Path, help="folder of all it makes (runs/cifar10-ladder)")
+    parser.add_argument("--device", help="cpu, cuda, …: the best there is")
+    parser.add_argument("--quick", action="store_true", help="a tiny everything; measures nothing")
+    options = parser.parse_args(arguments)
+    quick = options.quick
+    options.out = options.out or Path("runs/cifar10-quick" if quick else "runs/cifar10-ladder")
+    options.images = (96 if quick else 50 * 45_000) if options.images is None else options.images
+    options.n = (100 if quick else 10_000) if options.n is None else options.n
+    if quick and options.device is None:
+        options.device = "cpu"
+    for name, least in (("minutes", 0), ("images", 1), ("n", 2)):
+        if not getattr(options, name) >= least:
+            parser.error(f"--{name} must be at least {least}, got {getattr(options, name)}")
+    return options
+
+
+def main(arguments: list[str]) -> int:
+    options = options_from(arguments)
+    clock, bench = Clock(options.minutes), None
+    try:
+        with clock.listening():
+            bench = Bench(options, clock)
+            for name in ORDER:
+                if options.only is None or name in options.only:
+                    bench.arm(bench.arms[name])
+            if options.only is None or "sampling" in options.only:
+                bench.sampling()
+        bench.show()
+    except OutOfTime:
+        if bench:
+            bench.show()
+        console.out.print(
+            f"Stopped after {clock.passed():.1f} minutes; what is finished is in {options.out}. To go on:\n"
+            f"  python benchmarks/cifar10.py {shlex.join(arguments)}",
+            markup=False,
+        )
+        return MORE_TO_DO if clock.signal is None else 128 + clock.signal
+    except KeyboardInterrupt:
+        console.problem(f"Stopped at once; what is finished is in {options.out}.")
+        return 130
+    except UserError as error:
+        console.problem(str(error))
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
