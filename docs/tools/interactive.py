@@ -53,7 +53,7 @@ def noise_dial() -> str:
         "</code> draws such a strip with yours."
     )
     return _figure(
-        *("noise-dial", _drawing("noise-curves.svg"), _drawing("noise-strip.svg"), live, caption),
+        *("noise-dial", _drawing("noise-curves.svg"), "", live, caption),
         sentence="With JavaScript there is a dial for t here.",
         data="noise-dial.json",
     )

@@ -241,58 +241,6 @@ def unet() -> str:
     return document("unet", title, 440, rows[-1] + 78, [*parts, *ends, note])
 
 
-@figure(
-    "loss-by-timestep.svg",
-    HERE,
-    *PIECES,
-    "ddpm_ref/loss.py",
-    "ddpm_ref/diffusion.py",
-    "ddpm_ref/unet.py",
-    "ddpm_ref/weights/shapes.safetensors",
-)
-def loss_by_timestep() -> str:
-    """The error of the shipped model at each timestep, counted in v, in noise and in pictures."""
-    import torch
-
-    from ddpm_ref import shapes
-    from ddpm_ref.data import to_model_range
-    from ddpm_ref.loss import losses_per_image
-    from ddpm_ref.runs import load_painter
-
-    painter = load_painter(device="cpu")
-    indices = list(range(10**9, 10**9 + 100))  # of the test part
-    x_0 = to_model_range(torch.from_numpy(shapes.draw(indices)))  # (100, 3, 16, 16)
-    y = torch.from_numpy(shapes.label_of(indices))
-    noise = torch.randn(x_0.shape, generator=torch.Generator().manual_seed(0))
-    ts = [0, 5, 10, 20, 35, *range(50, 951, 30), 970, 985, 999]
-    lines = ([], [], [])
-    for t in ts:
-        alpha_bar = painter.schedule.alpha_bars[t].item()
-        with torch.no_grad():
-            given = (x_0, torch.full((100,), t), y, noise, painter.config.diffusion.target)
-            v = losses_per_image(painter.model, painter.schedule, *given).mean().item()
-        for line, share in zip(lines, (1, alpha_bar, 1 - alpha_bar), strict=True):
-            line.append((t, share * v))
-    chart = Chart((52, 26), (370, 230), (0, 999), (1e-4, 1), log=True)
-    parts = chart.axes(
-        {t: str(t) for t in (0, 200, 400, 600, 800, 999)},
-        {1: "1", 0.1: "0.1", 0.01: "0.01", 0.001: "0.001", 0.0001: "0.0001"},
-        "timestep t",
-        "mean squared error",
-    )
-    cut = [[(t, v) for t, v in line if v >= 1e-4] for line in lines]
-    parts += [chart.line(line, k) for k, line in enumerate(cut)]
-    for k, word in enumerate(("in v, as trained", "in the noise", "in the picture")):
-        y = 176 + 22 * k
-        sample = f'<path fill="none" stroke-width="2" style="{LINES[k]}" d="M190,{y} h40"/>'
-        parts.append(sample + text(238, y + 4, word, size=12))
-    title = (
-        "Three curves of the same model's error against the timestep. In v it is high at both ends and "
-        "low between; in the noise it falls by orders of magnitude towards large t; in the picture it rises."
-    )
-    return document("loss-by-timestep", title, 440, 296, parts)
-
-
 @figure("ema-weights.svg", HERE, *PIECES, "ddpm_ref/training.py")
 def ema_weights() -> str:
     """How much each past step counts in the average at the end of the demo's training."""

@@ -55,19 +55,15 @@ class Chart:
     Args:
         corner, size: of the plane, in units of the drawing.
         x, y: the ends of the two axes.
-        log: whether the y-axis is logarithmic.
     """
 
-    def __init__(self, corner, size, x, y, log: bool = False):
-        self.corner, self.size, self.x, self.y, self.log = corner, size, x, y, log
+    def __init__(self, corner, size, x, y):
+        self.corner, self.size, self.x, self.y = corner, size, x, y
 
     def place(self, x: float, y: float) -> tuple[float, float]:
         (x0, y0), (width, height) = self.corner, self.size
         across = (x - self.x[0]) / (self.x[1] - self.x[0])
-        if self.log:
-            up = math.log(y / self.y[0]) / math.log(self.y[1] / self.y[0])
-        else:
-            up = (y - self.y[0]) / (self.y[1] - self.y[0])
+        up = (y - self.y[0]) / (self.y[1] - self.y[0])
         return x0 + width * across, y0 + height * (1 - up)
 
     def axes(self, xs: dict[float, str], ys: dict[float, str], under: str, over: str) -> list[str]:
