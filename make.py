@@ -184,9 +184,14 @@ def find_uv():
 
 
 def environment():
-    """This process's environment, without what would lead Python, pip or uv to another one."""
+    """This process's environment, without what would lead Python, pip or uv to another one.
+
+    The programs of `.venv` come first: mkdocstrings looks for ruff, to lay out long signatures.
+    """
     strangers = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "CONDA_PREFIX", "PIP_USER")
-    return {name: value for name, value in os.environ.items() if name not in strangers}
+    kept = {name: value for name, value in os.environ.items() if name not in strangers}
+    kept["PATH"] = os.pathsep.join([str(VENV_PYTHON.parent), kept.get("PATH", os.defpath)])
+    return kept
 
 
 def call(command):

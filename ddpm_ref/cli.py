@@ -272,7 +272,7 @@ def train(
     clip_loss: Annotated[
         float | None,
         typer.Option(
-            help="Weight of a CLIP loss on the predicted x_0. It was measured not to help: see docs/clip.md.",
+            help="Weight of a CLIP loss on the predicted x_0; 0 for none. See docs/clip.md.",
             show_default=False,
         ),
     ] = None,

@@ -2,9 +2,8 @@
 
     loss + weight · mean over labelled images of alpha_bar_t · (1 − cosine(x_0, caption))
 
-An idea that lies near and was never measured: the captions say nothing that the labels do not. The
-verdict is in docs/clip.md (and `make bench ARGS="clip_effects --clip-loss"` finds it again); by it the loss
-is off by default.
+An idea that lies near, though the captions say nothing that the labels do not: so it is off by default.
+`make bench ARGS="clip_effects --only loss"` measures it, and docs/clip.md says what came out.
 """
 
 from collections.abc import Sequence

@@ -13,7 +13,19 @@
       const display = text.startsWith("\\[");
       window.katex.render(text.slice(2, -2), element, { displayMode: display, throwOnError: false });
       if (display) focusable(element.querySelector(".katex-display") ?? element, "Equation");
+      else if (text.length < 30) keepTogether(element);
     }
+  };
+
+  // A line may break after a formula, and a comma that belongs to it would begin the next one.
+  const keepTogether = (formula) => {
+    const [mark] = formula.nextSibling?.nodeValue?.match(/^[.,;:!?)\]'"’”]+/) ?? [];
+    if (!mark) return;
+    const box = document.createElement("span");
+    box.className = "together";
+    formula.nextSibling.splitText(mark.length);
+    formula.replaceWith(box);
+    box.append(formula, box.nextSibling);
   };
 
   // What scrolls sideways has to be reachable by keyboard.

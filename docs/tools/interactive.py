@@ -53,7 +53,7 @@ def noise_dial() -> str:
         "</code> draws such a strip with yours."
     )
     return _figure(
-        *("noise-dial", _drawing("noise-curves.svg"), _drawing("noise-strip.svg"), live, caption),
+        *("noise-dial", _drawing("noise-curves.svg"), "", live, caption),
         sentence="With JavaScript there is a dial for t here.",
         data="noise-dial.json",
     )
@@ -148,7 +148,7 @@ def _lesson(mistaken: list[dict], right: dict) -> str:
     good = [each for each in same if each["class_accuracy"] >= right["class_accuracy"]]
     return (
         f"Each model saw {right['images_seen'][-1]:,.0f} pictures. Of the {len(mistaken)} mistakes here, "
-        f"{len(same)} end with a validation loss less than 10 % above that of the right program: the loss "
+        f"{len(same)} end with a validation loss less than 10% above that of the right program: the loss "
         "sees nothing of a mistake that is made in drawing, and little of some others. Of these, "
         f"{len(good)} also draw the class asked for no less often than the right program does after so short "
         "a training. A check finds every one."

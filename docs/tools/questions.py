@@ -40,8 +40,10 @@ def render(number: int) -> str:
     """All questions of a chapter as HTML; chapter 0 is the self-test."""
     if number not in numbers():
         return "<p>The questions of this chapter are still being written.</p>"
-    text = Text()
-    forms = [_form(question, place, text) for place, question in enumerate(load(number), start=1)]
+    text, known = Text(), keys(number=number)
+    forms = [
+        _form(question, place, text, known) for place, question in enumerate(load(number), start=1)
+    ]
     return (
         '<section class="questions" aria-label="Questions">\n'
         '<p class="questions-tools"><button type="button" class="md-button" data-open-answers hidden>'
@@ -49,15 +51,16 @@ def render(number: int) -> str:
     )
 
 
-def _form(question: Question, number: int, text: Text) -> str:
+def _form(question: Question, number: int, text: Text, known: dict[str, float]) -> str:
     kind = type(question).__name__.lower()
     id = html.escape(f"q-{question.id}", quote=True)
     first, _, rest = question.question.strip().partition("\n\n")
     legend = f'<span class="question-number">{number}</span> {text.inline(first)}'
     more = text.block(rest) if rest.strip() else ""
-    inside, answer = {"choice": _choice, "numeric": _numeric, "open": _open}[kind](
-        question, id, text
-    )
+    if kind == "numeric":
+        inside, answer = _numeric(question, id, text, known[question.id])
+    else:
+        inside, answer = {"choice": _choice, "open": _open}[kind](question, id, text)
     return (
         f'<form class="question" id="{id}" data-kind="{kind}" autocomplete="off">\n'
         f"<fieldset><legend>{legend}</legend>\n{more}{inside}"
@@ -92,8 +95,7 @@ def _choice(question: Choice, id: str, text: Text) -> tuple[str, str]:
     return note + "".join(lines), f"<ul>\n{''.join(reasons)}</ul>\n"
 
 
-def _numeric(question: Numeric, id: str, text: Text) -> tuple[str, str]:
-    value = keys()[question.id]
+def _numeric(question: Numeric, id: str, text: Text, value: float) -> tuple[str, str]:
     unit = f' <span class="unit">{text.inline(question.unit)}</span>' if question.unit else ""
     field = (
         f'<label class="number">Your answer: <input type="text" inputmode="decimal" name="{id}" size="12" '
@@ -111,7 +113,7 @@ def _numeric(question: Numeric, id: str, text: Text) -> tuple[str, str]:
 
 
 def _tolerance(share: float) -> str:
-    return f"{100 * share:g} % off still counts." if share else "It has to be exact."
+    return f"{100 * share:g}% off still counts." if share else "it has to be exact."
 
 
 def _open(question: Open, id: str, text: Text) -> tuple[str, str]:

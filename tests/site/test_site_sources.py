@@ -8,6 +8,7 @@ import pytest
 import typer
 import yaml
 
+from checks.catalogue import chapters
 from checks.cli import app as grader
 from ddpm_ref.cli import app as reference
 from docs.tools import check, figures, measured, sources
@@ -148,6 +149,27 @@ def test_a_chapter_s_page_has_its_sections_in_order(number):
     assert re.findall(r"^## (.+)$", text, re.MULTILINE) == SECTIONS
     fences = {b.language: b.body.strip() for b in check.blocks(page)}
     assert {fences[name] for name in ("exercises", "mistakes", "questions")} == {str(number)}
+
+
+def test_the_times_agree_wherever_they_are_told():
+    """Board, README of the chapter, its page, the plan, and the README of the whole."""
+    plan = (check.DOCS / "learn.md").read_text(encoding="utf-8")
+    whole = (check.ROOT / "README.md").read_text(encoding="utf-8")
+    longest = 0
+    for number, about in chapters().items():
+        readme = (check.ROOT / "chapters" / about.folder / "README.md").read_text(encoding="utf-8")
+        told = re.search(r"\*\*Time:\*\* (\d+) to (\d+)\s+minutes", readme)
+        low, high = map(int, told.groups())
+        assert low <= about.minutes <= high, about.title
+        page = (check.DOCS / "chapters" / f"ch{number:02}.md").read_text(encoding="utf-8")
+        assert f"**Time** {low} to {high} minutes" in page, about.title
+        row = re.search(rf"^\| \[{number} · .*$", plan, re.MULTILINE)[0]
+        assert f"| {low}–{high} min |" in row, about.title
+        assert re.search(rf"^\| {number} .*\| {about.minutes} \|$", whole, re.MULTILINE), (
+            about.title
+        )
+        longest += high
+    assert f"{longest / 60:g} hours of writing at most" in plan and longest <= 14 * 60
 
 
 def test_the_site_can_move_to_another_builder():

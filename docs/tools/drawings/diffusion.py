@@ -24,7 +24,7 @@ def alpha_bar() -> str:
     shares = [(v, f"{v:g}") for v in (0, 0.25, 0.5, 0.75, 1)]
     plot = Plot((0, 999), (0, 1), TIMES, shares, "ᾱ: share of the picture", "timestep t")
     ts = range(0, 1000, 9)
-    for kind, (name, at) in enumerate((("linear", (130, 0.1)), ("cosine", (560, 0.52)))):
+    for kind, (name, at) in enumerate((("cosine", (560, 0.52)), ("linear", (130, 0.1)))):
         table = getattr(NoiseSchedule, name)(1000).alpha_bars
         plot.curve(ts, table[list(ts)].tolist(), kind, name, at)
     title = (
@@ -46,7 +46,7 @@ def snr() -> str:
     above = "signal to noise: ᾱ / (1 − ᾱ)"
     plot = Plot((0, 999), (1e-5, 1e5), TIMES, powers, above, "timestep t", log_y=True)
     ts = [*range(0, 991, 9), 994, 997, 998, 999]
-    for kind, (name, at) in enumerate((("linear", (380, 0.01)), ("cosine", (560, 3)))):
+    for kind, (name, at) in enumerate((("cosine", (560, 3)), ("linear", (380, 0.01)))):
         table = getattr(NoiseSchedule, name)(1000).alpha_bars.double()[ts]
         plot.curve(ts, (table / (1 - table)).tolist(), kind, name, at)
     title = (
@@ -54,29 +54,6 @@ def snr() -> str:
         "the cosine schedule stays higher until the very end"
     )
     return plot.svg("snr", title)
-
-
-@figure("noised.svg", "ddpm_ref/diffusion.py", "ddpm_ref/shapes.py", *PLOTS)
-def noised() -> str:
-    """One picture at several timesteps of both schedules, with the same noise."""
-    import torch
-
-    from ddpm_ref import shapes
-    from ddpm_ref.data import to_model_range
-    from ddpm_ref.diffusion import NoiseSchedule, q_sample
-
-    times = [0, 100, 250, 500, 750, 900, 999]
-    star = to_model_range(torch.from_numpy(shapes.draw([3], seed=0)))  # (1, 3, 16, 16)
-    x_0, t = star.expand(len(times), -1, -1, -1), torch.tensor(times)
-    noise = torch.randn(star.shape, generator=torch.Generator().manual_seed(0)).expand_as(x_0)
-    kinds = [NoiseSchedule.linear(1000), NoiseSchedule.cosine(1000)]
-    rows = torch.stack([q_sample(schedule, x_0, t, noise) for schedule in kinds])
-    titles = [f"t = {times[0]}", *map(str, times[1:])]
-    title = (
-        "A picture that sinks into noise from left to right; in the linear row it is lost at about t = 500, "
-        "in the cosine row at about 750"
-    )
-    return table("noised", title, rows, titles, ["linear", "cosine"], left=62)
 
 
 @figure("rotation.svg", "ddpm_ref/diffusion.py", "ddpm_ref/loss.py", *PLOTS)

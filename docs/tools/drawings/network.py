@@ -244,62 +244,6 @@ def unet() -> str:
     return document("unet", title, 440, rows[-1] + 78, [*parts, *ends, note])
 
 
-@figure(
-    "loss-by-timestep.svg",
-    HERE,
-    *PIECES,
-    "ddpm_ref/loss.py",
-    "ddpm_ref/diffusion.py",
-    "ddpm_ref/unet.py",
-    "ddpm_ref/weights/shapes.safetensors",
-)
-def loss_by_timestep() -> str:
-    """The error of the shipped model at each timestep, counted in v, in noise and in pictures."""
-    import torch
-
-    from ddpm_ref import shapes
-    from ddpm_ref.data import to_model_range
-    from ddpm_ref.loss import losses_per_image
-    from ddpm_ref.runs import load_painter
-
-    painter = load_painter(device="cpu")
-    indices = list(range(10**9, 10**9 + 100))  # of the test part
-    x_0 = to_model_range(torch.from_numpy(shapes.draw(indices)))  # (100, 3, 16, 16)
-    y = torch.from_numpy(shapes.label_of(indices))
-    noise = torch.randn(x_0.shape, generator=torch.Generator().manual_seed(0))
-    ts = [0, 5, 10, 20, 35, *range(50, 951, 30), 970, 985, 999]
-    errors = []
-    for t in ts:
-        with torch.no_grad():
-            given = (x_0, torch.full((100,), t), y, noise, painter.config.diffusion.target)
-            errors.append(losses_per_image(painter.model, painter.schedule, *given).mean().item())
-    alpha_bars = painter.schedule.alpha_bars[ts].tolist()
-    plot = Plot(
-        (0, 999),
-        (1e-4, 1),
-        [(t, str(t)) for t in (0, 200, 400, 600, 800, 999)],
-        [(10.0**-k, f"{10.0**-k:g}") for k in range(4, -1, -1)],
-        "mean squared error",
-        "timestep t",
-        log_y=True,
-        size=(440, 300),
-    )
-    for kind, (words, at, shares) in enumerate(
-        (
-            ("in v, as trained", (300, 0.05), [1.0] * len(ts)),
-            ("in the noise", (610, 0.0025), alpha_bars),
-            ("in the picture", (60, 0.0004), [1 - a for a in alpha_bars]),
-        )
-    ):
-        drawn = [(t, s * v) for t, s, v in zip(ts, shares, errors, strict=True) if s * v >= 1e-4]
-        plot.curve(*zip(*drawn, strict=True), kind, words, at)
-    title = (
-        "Three curves of the same model's error against the timestep. In v it is high at both ends and "
-        "low between; in the noise it falls by orders of magnitude towards large t; in the picture it rises."
-    )
-    return plot.svg("loss-by-timestep", title)
-
-
 @figure("ema-weights.svg", HERE, *PIECES, "ddpm_ref/training.py")
 def ema_weights() -> str:
     """How much each past step counts in the average at the end of the demo's training."""

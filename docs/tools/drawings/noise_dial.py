@@ -11,7 +11,7 @@ SOURCES = (
     "docs/tools/drawings/sprites.py",
     "docs/tools/drawings/svg.py",
 )
-SHOWN = (0, 150, 300, 450, 600, 750, 900, 999)  # timesteps of the still picture
+SHOWN = (0, 150, 300, 450, 600, 750, 900, 999)  # timesteps of the strip
 WIDTH, LEFT, RIGHT, TOP, BOTTOM = 480, 30, 470, 12, 172
 
 
