@@ -58,7 +58,7 @@ class TrainConfig:
     ema_decay: float | None = 0.998  # None: no moving average
     label_dropout: float = 0.1
     min_snr_gamma: float | None = None
-    clip_loss: float = 0.0  # weight of the CLIP loss, see `ddpm_ref.clip.loss`; measured: no help
+    clip_loss: float = 0.0  # weight of the CLIP loss, see `ddpm_ref.clip.loss`
     precision: str = "auto"  # fp32, bf16, fp16, or what suits the device
     # torch.compile: a minute at the start, then faster on a GPU; None: on a GPU, where it works.
     compile: bool | None = False

@@ -174,7 +174,7 @@
       const parts = [
         list("In:", given.map((shape, n) => `${spoken(shape)} from ${origin(layer.of[n])}`)),
         list("Out:", gave.map((shape, n) => spoken(shape) + (users[n].length ? ` to ${to(users[n])}` : ""))),
-        list("Parameters:", [`${count(layer.parameters)}, ${share} % of ${count(network.parameters)}`]),
+        list("Parameters:", [`${count(layer.parameters)}, ${share}% of ${count(network.parameters)}`]),
       ];
       if (layer.parts.length) parts.push(table(layer, inside));
       details.replaceChildren(...parts);

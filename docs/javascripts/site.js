@@ -81,7 +81,7 @@
       nav.removeAttribute("aria-label");
       nav.setAttribute("role", "none");
     }
-    for (const [index, box] of document.querySelectorAll(".md-typeset__scrollwrap").entries()) {
+    for (const [index, box] of document.querySelectorAll(".md-typeset__scrollwrap, .scrolls").entries()) {
       if (!box.dataset.mended) focusable(box, `Table ${index + 1}`);
       box.dataset.mended = "true";
     }

@@ -137,8 +137,8 @@ def gallery() -> str:
     return (
         f"<p>{_lesson([numbers[name] for name in mistakes], right)}</p>\n"
         '<div class="interactive" data-figure="gallery">\n'
-        f'<div class="live" hidden>{live}</div>\n{reference}<div class="symptoms" data-show="symptoms">'
-        f"{items}</div>\n</div>"
+        f'<div class="live" hidden data-search-exclude>{live}</div>\n{reference}'
+        f'<div class="symptoms" data-show="symptoms">{items}</div>\n</div>'
     )
 
 

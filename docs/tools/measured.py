@@ -83,8 +83,8 @@ def table(text: str) -> str:
             cells.append(_cell(about["file"], way, form, optional=more == ["partial"]))
         body.append(f'<tr><th scope="row">{markdown_code(label)}</th>{"".join(cells)}</tr>\n')
     return (
-        f'<table class="measured"><caption>{html.escape(about["caption"])}</caption>\n'
-        f"<thead><tr><td></td>{head}</tr></thead>\n<tbody>{''.join(body)}</tbody></table>"
+        f'<div class="scrolls"><table class="measured"><caption>{html.escape(about["caption"])}</caption>\n'
+        f"<thead><tr><td></td>{head}</tr></thead>\n<tbody>{''.join(body)}</tbody></table></div>"
     )
 
 

@@ -32,7 +32,7 @@ def render(number: int, root: str) -> str:
         items = "".join(
             f"<li>{markdown_code(m.says)}: {markdown_code(m.equal)}</li>" for m in harmless
         )
-        parts.append(f"<h3>Looks wrong, and is not seen</h3>\n<ul>{items}</ul>")
+        parts.append(f'<h3 id="not-seen">Looks wrong, and is not seen</h3>\n<ul>{items}</ul>')
     return '<section class="mistakes">\n' + "\n".join(parts) + "\n</section>"
 
 
