@@ -1,5 +1,7 @@
 """What every test shares: one thread, one seed, and a short schedule that is easy on float32."""
 
+import signal
+
 import pytest
 import torch
 
@@ -16,6 +18,11 @@ def pytest_addoption(parser):
 
 # Small tensors gain nothing from a second thread, and pytest's own workers fill the cores.
 torch.set_num_threads(1)
+
+# What a shell starts in the background ignores Ctrl-C, and so does all that it starts in its turn: the
+# tests of Ctrl-C would wait for ever.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

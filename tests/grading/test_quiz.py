@@ -4,6 +4,7 @@ import io
 import json
 import os
 import re
+import select
 import signal
 import subprocess
 import sys
@@ -429,6 +430,8 @@ class Terminal:
         until = time.monotonic() + 60
         while text not in self.shown:
             assert time.monotonic() < until, self.shown
+            if not select.select([self.file], [], [], 0.1)[0]:
+                continue
             try:
                 self.shown += os.read(self.file, 4096).decode(errors="replace")
             except OSError:  # the other side has ended
