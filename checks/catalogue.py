@@ -52,7 +52,8 @@ class Chapter:
 
     `minutes` is what its core work takes a junior who follows the README (with the reading).
 
-    Where the reference has a package of that name, `inside` is the module in it.
+    Where the reference has a package of that name, `inside` is the module in it. `needs` are modules
+    that are slow to import: the children find them imported.
     """
 
     number: int
@@ -61,6 +62,7 @@ class Chapter:
     module: str
     minutes: int
     inside: str = ""
+    needs: tuple[str, ...] = ()
 
     @property
     def reference(self) -> str:
@@ -105,7 +107,7 @@ ALL = (
     Chapter(6, "Loss", "ch06_loss", "loss", 60),
     Chapter(7, "Sampling", "ch07_sampling", "sampling", 110),
     Chapter(8, "Training", "ch08_training", "training", 110),
-    Chapter(9, "CLIP", "ch09_clip", "clip", 70, inside="clip"),
+    Chapter(9, "CLIP", "ch09_clip", "clip", 70, inside="clip", needs=("open_clip",)),
 )
 
 

@@ -85,9 +85,10 @@ class Pool:
             experiments: the file of what it may be asked to run; that of its chapter when None.
             given: files that it finds in its working directory.
         """
-        job = {"cpu_seconds": 600, **job, "layers": self.layers}
+        chapter = chapters()[job["chapter"]]
+        job = {"cpu_seconds": 600, **job, "layers": self.layers, "needs": chapter.needs}
         job["scratch"] = tempfile.mkdtemp(prefix="checks-")
-        code = compiled(experiments or chapters()[job["chapter"]].file, job["role"])
+        code = compiled(experiments or chapter.file, job["role"])
         Path(job["scratch"], COMPILED).write_bytes(code)
         for file in given:
             shutil.copy(file, job["scratch"])

@@ -10,6 +10,7 @@ zygote imports torch and the engine's own code, computes nothing, and holds noth
 of the experiments, so that a child finds nothing in its memory.
 """
 
+import importlib
 import json
 import os
 import select
@@ -42,10 +43,14 @@ def _serve(control: socket.socket, child, sandbox) -> None:
         if not data:
             _reap(0)
             os._exit(0)  # taking torch apart would take longer than anything else here
+        job = json.loads(data)
+        for name in job["needs"]:  # once, here, and not in each child
+            with suppress(ImportError):
+                importlib.import_module(name)
         pid = os.fork()
         if pid == 0:
             control.close()
-            _keep(json.loads(data), *descriptors, child, sandbox)
+            _keep(job, *descriptors, child, sandbox)
             os._exit(0)
         for descriptor in descriptors:
             os.close(descriptor)
