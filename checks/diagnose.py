@@ -53,7 +53,8 @@ def explain(
                 for s in failed
             }
     for s in telling:
-        if alone[s.experiment.name] is None:
+        # Numbers within a margin fit many pairs, and rule out none.
+        if alone[s.experiment.name] is None and not left_to_chance(s.answer.get("observed")):
             alone[s.experiment.name] = search.best(search.pairs([s]), s, everything)
     return {s.experiment.name: search.says(alone.get(s.experiment.name) or ()) for s in failed}
 

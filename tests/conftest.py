@@ -12,7 +12,7 @@ def pytest_addoption(parser):
     parser.addoption(
         "--thorough",
         action="store_true",
-        help="all the known mistakes in all the right programs of other kinds, not six of each",
+        help="all the known mistakes in all the right programs of other kinds, not five of each",
     )
 
 
