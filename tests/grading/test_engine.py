@@ -345,7 +345,9 @@ def test_general_relations_between_ranges():
 def test_general_relations_on_long_axes_and_without_gradients():
     right = np.random.default_rng(0).normal(size=(12, 2))
     assert "off by one" in relation(array(right[:-1]), array(right[1:]))
-    assert "no gradient" in relation(array(right), None)
+    assert "no gradient" in relation(array(right), None, "gradient of x")
+    assert "return missing" in relation(array(right), None)
+    assert relation(array(right), array(right * (1 + 5e-4))) is None  # too small to be believed
 
 
 def test_no_relation_is_read_into_random_numbers():
