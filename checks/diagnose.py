@@ -209,15 +209,15 @@ def parameters(expected: dict, got: dict) -> str | None:
     for one, other in zip(right, seen, strict=False):
         ours, theirs = ([_sizes(shape) for shape in shapes] for shapes in (one, other))
         wanted, found = (sum(math.prod(shape) for shape in shapes) for shapes in (ours, theirs))
-        if wanted > found:
-            return (
-                f"parameters() gives {found} numbers where {wanted} are expected: a layer or a bias is missing, "
-                "stands in a plain list, or is made anew in forward"
+        if wanted != found:
+            why = (
+                "a layer or a bias is missing, stands in a plain list, or is made anew in forward"
+                if found < wanted
+                else "there is a layer or a bias too many"
             )
-        if wanted < found:
-            return f"parameters() gives {found} numbers where {wanted} are expected: a layer or a bias too many"
+            return f"parameters() gives {found} numbers where {wanted} are expected: {why}"
         if ours != theirs and sorted(map(sorted, ours)) == sorted(map(sorted, theirs)):
-            return "a weight is laid out in another way than in torch's layers, (out, in, …): so it cannot be filled"
+            return "a weight is laid out in another way than in torch's layers: (out, in, …)"
     return None
 
 
@@ -228,6 +228,6 @@ def _sizes(shape: str) -> list[int]:
 def trouble(error: dict) -> str | None:
     """What an error tells that happened in the experiment, with what the learner's code returned."""
     message = error.get("message") or ""
-    if not error.get("frames") and "NoneType" in message:
+    if not error.get("frames") and "'NoneType'" in message:
         return NOTHING
     return CUT if "does not require grad" in message else None
