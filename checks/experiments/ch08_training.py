@@ -1122,11 +1122,14 @@ def checkpoints_are_written(impl):
         other = place / "none"
         other.mkdir()
         fitted(impl, Losses(), a_state(impl), 1)
+        worse = place / "worse.ckpt"
+        fitted(impl, Losses(), a_state(impl, best_loss=0.001), 1, checkpoint=worse)
         return {
             "after the first epoch": there[1:2],
             "in the end": exists,
             "epoch in it": fresh.epoch,
             "weights in it": weights(fresh.model),
+            "after an epoch that was not the best": worse.exists(),
         }
 
 
@@ -2263,6 +2266,14 @@ misconception(
     "8.7",
     "no checkpoint is written",
     edit=("        if checkpoint is not None:\n", "        if False:\n"),
+)
+misconception(
+    "8.7",
+    "a checkpoint is written only when the validation loss is the best so far",
+    edit=(
+        "        if checkpoint is not None:\n",
+        "        if checkpoint is not None and val_loss <= state.best_loss:\n",
+    ),
 )
 misconception(
     "8.7",
