@@ -1481,18 +1481,10 @@ misconception(
 )
 misconception(
     "8.3",
-    "the average is the model itself, not a copy",
+    "the average is the model itself, or shares its weights, as copy.copy does: copy.deepcopy copies them",
     edit=(
         ("copy.deepcopy(model).eval().requires_grad_(False)", "model"),
         # safetensors would refuse to write one tensor under two names.
-        ('{f"{prefix}.{k}": v for k', '{f"{prefix}.{k}": torch.clone(v) for k'),
-    ),
-)
-misconception(
-    "8.3",
-    "copy.copy copies the module, but not the weights in it; copy.deepcopy does",
-    edit=(
-        ("copy.deepcopy(model).eval().requires_grad_(False)", "copy.copy(model).eval()"),
         ('{f"{prefix}.{k}": v for k', '{f"{prefix}.{k}": torch.clone(v) for k'),
     ),
 )
