@@ -40,7 +40,7 @@ def differences(expected: dict, got: dict, slack: dict | None = None) -> list[Di
         same = _signature(expected.get("error")) == _signature(got.get("error"))
         return [] if same else [_crash(expected.get("error"), got.get("error"))]
     found = list(_compare(expected["observed"], got["observed"], "", slack or {}))
-    was = {name for _, name in expected.get("changed", [])}
+    was = _changed(expected)
     found += [
         Difference(
             "", "changed", f"it changes its input {name} in place; make a new tensor", call=call
@@ -53,7 +53,7 @@ def differences(expected: dict, got: dict, slack: dict | None = None) -> list[Di
 
 def same(one: dict, other: dict) -> bool:
     """Whether two observations are equal, to name a mistake: not finite in the same places counts."""
-    if bool(one.get("changed")) != bool(other.get("changed")):
+    if _changed(one) != _changed(other):
         return False
     if "other_names" in one or "other_names" in other:
         return False  # parameters of other names: not to be compared under this fill
@@ -72,6 +72,11 @@ def rounding(single: dict, double: dict) -> dict:
 
 def is_array(node) -> bool:
     return isinstance(node, dict) and "values" in node
+
+
+def _changed(answer: dict) -> set[str]:
+    """The inputs that were written into."""
+    return {name for _, name in answer.get("changed") or []}
 
 
 def _signature(error: dict | None):

@@ -1,5 +1,7 @@
 """Which known mistakes explain what was seen."""
 
+import math
+import re
 import time
 from dataclasses import dataclass
 from itertools import combinations
@@ -7,7 +9,7 @@ from itertools import combinations
 from checks.catalogue import Experiment
 from checks.compare import Difference, is_array, same
 from checks.reference import Reference
-from checks.relations import relation
+from checks.relations import CUT, NOTHING, relation
 
 SECONDS = 10.0  # for all the searching in one chapter
 
@@ -197,5 +199,36 @@ def in_general(reference: Reference, s: Seen, difference: Difference) -> str | N
         if not same(other, base) and same(other, s.answer):
             return says
     if difference.kind in ("shape", "value", "structure"):
-        return relation(difference.expected, difference.got)
+        found = relation(difference.expected, difference.got, difference.where)
+        return found or parameters(base, s.answer)
+    return trouble(s.answer["error"]) if "error" in s.answer else None
+
+
+def parameters(expected: dict, got: dict) -> str | None:
+    """What the shapes of the parameters tell that were filled, where another program was not told apart."""
+    right, seen = (answer.get("signature") or [] for answer in (expected, got))
+    for one, other in zip(right, seen, strict=False):
+        ours, theirs = ([_sizes(shape) for shape in shapes] for shapes in (one, other))
+        wanted, found = (sum(math.prod(shape) for shape in shapes) for shapes in (ours, theirs))
+        if wanted != found:
+            why = (
+                "a layer or a bias is missing, stands in a plain list, or is made anew in forward"
+                if found < wanted
+                else "there is a layer or a bias too many"
+            )
+            return f"parameters() gives {found} numbers where {wanted} are expected: {why}"
+        if ours != theirs and sorted(map(sorted, ours)) == sorted(map(sorted, theirs)):
+            return "a weight is laid out in another way than in torch's layers: (out, in, …)"
     return None
+
+
+def _sizes(shape: str) -> list[int]:
+    return [int(n) for n in re.findall(r"\d{1,9}", shape)]
+
+
+def trouble(error: dict) -> str | None:
+    """What an error tells that happened in the experiment, with what the learner's code returned."""
+    message = error.get("message") or ""
+    if not error.get("frames") and "'NoneType'" in message:
+        return NOTHING
+    return CUT if "does not require grad" in message else None

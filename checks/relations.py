@@ -11,12 +11,16 @@ import numpy as np
 from checks.compare import is_array
 
 _CLOSE = 1e-4
+CUT = "there is no gradient: it is not used, or the graph is cut (detach, no_grad, .data, .item())"
+NOTHING = "None comes back: is there a return missing? (Or, of a gradient, is the graph cut?)"
 
 
-def relation(expected, got) -> str | None:
+def relation(expected, got, where: str = "") -> str | None:
     """How what was seen follows from what was expected, in words; None when nothing simple does."""
-    if expected is not None and got is None and is_array(expected):
-        return "there is no gradient: somewhere the graph is cut (detach, no_grad, .data, .item())"
+    if got is None and is_array(expected):
+        return CUT if "gradient" in where else NOTHING
+    if is_array(expected) and isinstance(got, dict) and "list" in got:
+        return _one_of_several(expected, got["list"])
     if not is_array(expected) or not is_array(got):
         return None
     right, seen = (np.asarray(node["values"]) for node in (expected, got))
@@ -27,14 +31,22 @@ def relation(expected, got) -> str | None:
         return None
     if right.shape != seen.shape:
         return _axes(right, seen) or _broadcast(right, seen)
-    if _close(seen, right):
+    if _close(seen, right, 10 * _CLOSE):
         return None  # too small a difference to say anything about
     checks = (_sign, _ranges, _same_for_all, _axes, _reversed, _shifted, _clamped, _factor, _affine)
     return next((says for check in checks if (says := check(right, seen))), None)
 
 
-def _close(a: np.ndarray, b: np.ndarray) -> bool:
-    return a.shape == b.shape and np.linalg.norm(a - b) <= _CLOSE * np.linalg.norm(b)
+def _one_of_several(expected, items) -> str | None:
+    shape, right = expected["shape"], np.asarray(expected["values"])
+    for place, item in enumerate(items):
+        if is_array(item) and item["shape"] == shape and _close(np.asarray(item["values"]), right):
+            return f"{len(items)} things come back: the one at [{place}] is what is expected, alone"
+    return None
+
+
+def _close(a: np.ndarray, b: np.ndarray, share: float = _CLOSE) -> bool:
+    return a.shape == b.shape and np.linalg.norm(a - b) <= share * np.linalg.norm(b)
 
 
 def _enough(a: np.ndarray, b: np.ndarray, parameters: int) -> bool:

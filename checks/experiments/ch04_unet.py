@@ -164,13 +164,17 @@ class Readable(TorchFunctionMode):
 
     Attributes:
         parts: what torch.cat was last asked to join.
+        axis: along which.
     """
 
     parts = ()
+    axis = 1
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         if func in (torch.cat, torch.concat, torch.concatenate):
             self.parts = list(args[0] if args else kwargs["tensors"])
+            named = [(kwargs or {}).get(name) for name in ("dim", "axis")]
+            self.axis = next((a for a in (*args[1:2], *named) if a is not None), 0)
         return func(*args, **(kwargs or {}))
 
     def __exit__(self, kind, error, trace):
@@ -184,6 +188,10 @@ class Readable(TorchFunctionMode):
         elif channels:
             made, got = map(int, channels.groups())
             says = f"a convolution made for {made} channels got {got}, {too(got, made)}"
+        elif "must match except in dimension" in text and self.axis not in (1, -3):
+            says = (
+                f"the channels are axis 1, and torch.cat was asked to join along axis {self.axis}"
+            )
         elif "must match except in dimension" in text:
             parts = " and ".join(sorted({self.described(part) for part in self.parts}))
             says = f"{parts} cannot be joined: height and width differ"
@@ -299,7 +307,7 @@ def joins_the_skip_to_what_comes_from_below(impl):
 @experiment(
     "4.3",
     "Attention: softmax(q·kᵀ / √(C / heads)) · v in every head, plus x",
-    points=3,
+    points=2,
     hint=(
         "Print the shapes: where are the heads, where the places, and which axis does the softmax sum to 1?",
         "q, k and v are (B, heads, H·W, C/heads). q·kᵀ is (queries, keys): scaled by the width of one "
@@ -320,6 +328,21 @@ def attends_to_every_place(impl):
         "gradient": gradients(out, x)[0],
         "in training mode": "the same" if same(learning, out) else "something else",
     }
+
+
+@experiment(
+    "4.3",
+    "Numbers that are all but zero are normalised with eps 1e-5",
+    points=1,
+    hint=(
+        "A norm divides by √(variance + eps). Where the variance is small, eps decides.",
+        "nn.GroupNorm(8, channels) has eps 1e-5 by itself; code that comes from latent diffusion has 1e-6.",
+    ),
+)
+def attends_to_quiet_numbers(impl):
+    x = normal(3, 16, 4, 6)
+    module = filled(impl.SelfAttention2d(16, 2), x, names=None, width=8)
+    return module(noted(0.01 * x, "0.01 * normal(3, 16, 4, 6)"))
 
 
 def unused(module, call) -> list[str]:
@@ -368,7 +391,7 @@ def works_at_any_size(impl):
 
     return {
         "3 levels": shape((1, 3, 2), 2, 3, 8, 16, image_size=16),
-        "2 levels": shape((2, 1), 4, 3, 12, 8, attention_resolutions=(16,), heads=2),
+        "2 levels": shape((2, 1), 4, 3, 6, 10, attention_resolutions=(16,), heads=2),
     }
 
 
@@ -474,6 +497,12 @@ def network(impl, multipliers, channels: int = 3):
     return model
 
 
+def drawn(model, *inputs):
+    """What comes out, with the same draws each time: dropout inside of the residual blocks is free."""
+    torch.manual_seed(0)
+    return model(*inputs)
+
+
 def moved(a, b, share: float = 1e-2) -> list[int]:
     """Which images differ, by more than a share of their size.
 
@@ -502,13 +531,16 @@ def listens_to_time_and_class(impl):
     model, x, t, y = simplest(impl)
     awake(model, gain=3.0)
     with torch.no_grad():
-        out = model(x, t, y)
+        out = drawn(model, x, t, y)
         return {
             "another t for the third image moves": which(
-                moved(out, model(x, timesteps(3, 3, 49, 7), y)), 2
+                moved(out, drawn(model, x, timesteps(3, 3, 49, 7), y)), 2
+            ),
+            "another t for the first image moves": which(
+                moved(out, drawn(model, x, timesteps(12, 3, 40, 7), y)), 0
             ),
             "another y for the second image moves": which(
-                moved(out, model(x, t, labels(1, 3, 0, 2))), 1
+                moved(out, drawn(model, x, t, labels(1, 3, 0, 2))), 1
             ),
         }
 
@@ -543,10 +575,10 @@ def takes_no_class_for_the_null_class(impl):
     model, x, t, _ = simplest(impl)
     awake(model, gain=3.0)
     with torch.no_grad():
-        none = model(x, t)
+        none = drawn(model, x, t)
         return {
-            "against the null label moves": moved(none, model(x, t, labels(5, 5, 5, 5))),
-            "against class 0 moves": moved(none, model(x, t, labels(0, 0, 0, 0))),
+            "against the null label moves": moved(none, drawn(model, x, t, labels(5, 5, 5, 5))),
+            "against class 0 moves": moved(none, drawn(model, x, t, labels(0, 0, 0, 0))),
         }
 
 
@@ -575,7 +607,7 @@ def touched(model) -> str:
     x, t, y = four()
     with torch.no_grad():
         other = torch.cat([images(1, 3, 4, 8, seed=5), x[1:]])
-        others = set(moved(model(x, t, y), model(other, t, y), share=1e-4)) - {0}
+        others = set(moved(drawn(model, x, t, y), drawn(model, other, t, y), share=1e-4)) - {0}
     return "another image moves, too" if others else "no other image moves"
 
 
@@ -647,18 +679,23 @@ def uses_everything_and_learns(impl):
 )
 def attends_where_it_should(impl):
     """Whether the top left corner of what a block returns reaches the bottom right at the next block."""
-    probe, calls = probes(unlike)
+    turned = []
+    probe, calls = probes(lambda number, shape: unlike_or_turned(number, shape, turned))
     probed = impl.rebuilt(ResidualBlock=probe)
     options = dict(num_classes=5, base_width=8, multipliers=(1, 2, 1), image_size=16)
-    trouble, way = attention_of(probed, calls, **options, attention_resolutions=(8, 4), heads=2)
+    asked = {"attention_resolutions": (8, 4), "heads": 2}
+    trouble, way, model, inputs = attention_of(probed, calls, **options, **asked)
     found = {
         "trouble": trouble,
         "way down, level 0": way("down", (24, 40)),
         "way down, level 1": way("down", (12, 20)),
         "middle": way("middle", (6, 10)),
         "way up, level 1": way("up", (12, 20)),
+        "way up, level 0": way("up", (24, 40))
+        if way("up", (24, 40)) == "attention" or trouble != "none"
+        else at_the_end(model, calls, turned, inputs),
     }
-    _, way = attention_of(probed, calls, **options, attention_resolutions=(8,), heads=2)
+    _, way, *_ = attention_of(probed, calls, **options, attention_resolutions=(8,), heads=2)
     return {
         **found,
         "middle, when not asked for": way("middle", (6, 10)),
@@ -668,8 +705,34 @@ def attends_where_it_should(impl):
     }
 
 
+def unlike_or_turned(number, shape, turned):
+    """`unlike`; of the calls in `turned`, the upper half of every second channel is mirrored.
+
+    No norm sees that, since the numbers of a channel stay the same.
+    """
+    x = unlike(number, shape)
+    if number in turned:
+        half = shape[-2] // 2
+        x[:, ::2, :half] = x[:, ::2, :half].flip(-1)
+    return x
+
+
+def at_the_end(model, calls, turned, inputs) -> str:
+    """Whether the upper half of what the last block returns reaches the last pixel of the prediction."""
+    corners = []
+    for turn in (False, True):
+        turned[:] = [len(calls) - 1] if turn else []
+        calls.clear()
+        with torch.no_grad():
+            corners.append(model(*inputs)[..., -1, -1])
+    turned.clear()
+    return "none" if torch.allclose(*corners, rtol=1e-4, atol=1e-4) else "attention"
+
+
 def attention_of(probed, calls, **options):
-    """Make a U-Net; what does not fit in it, and a function: on which way, at which size → what is there."""
+    """Make a U-Net; what does not fit in it; a function: on which way, at which size → what is there;
+    the U-Net, and what it was called with.
+    """
     model = probed.UNet(**options)
     inputs = images(1, 3, 24, 40), timesteps(3), labels(1)
     calls.clear()
@@ -688,7 +751,7 @@ def attention_of(probed, calls, **options):
         blocks = [call for call in seen.way(which, size) if id(call) in following]
         return "attention" if any(map(reaches, blocks)) else "none" if blocks else "no block"
 
-    return trouble, way
+    return trouble, way, model, inputs
 
 
 @experiment(
@@ -712,6 +775,8 @@ def refuses_sizes_that_cannot_be_halved(impl):
         except ValueError as error:
             numbers = [int(n) for n in re.findall(r"\d+", str(error))]
             return ["ValueError", *(n for n in (wrong, 4) if n in numbers)]
+        except AssertionError:
+            return "an AssertionError"
         except Exception:
             return "no ValueError"
         return "no ValueError"
@@ -773,6 +838,21 @@ misconception(
 )
 misconception(
     "4.2",
+    "the skip is detached before it is concatenated: no gradient comes back through it",
+    edit=("[self.up(x), skip]", "[self.up(x), skip.detach()]"),
+)
+misconception(
+    "4.2",
+    "the skip is divided by √2, as some U-Nets do: here it arrives as it is",
+    edit=("[self.up(x), skip]", "[self.up(x), skip * 2**-0.5]"),
+)
+misconception(
+    "4.2",
+    "x and skip are concatenated along the batch: torch.cat needs dim=1",
+    edit=("[self.up(x), skip], dim=1)", "[self.up(x), skip])"),
+)
+misconception(
+    "4.2",
     "the skip is added once more after the residual blocks",
     edit=(
         "x = attention(block(x, cond))\n        return x",
@@ -830,10 +910,73 @@ misconception(
 )
 misconception(
     "4.3",
-    "divided by C / heads where its square root belongs",
+    "divided by C / heads where its square root belongs (or scaled twice, which is the same)",
     edit=(
         "scaled_dot_product_attention(q, k, v)",
         "scaled_dot_product_attention(q, k, v, scale=self.heads / c)",
+    ),
+)
+misconception(
+    "4.3",
+    "multiplied by √(C / heads) where it should be divided",
+    edit=(
+        "scaled_dot_product_attention(q, k, v)",
+        "scaled_dot_product_attention(q, k, v, scale=(c // self.heads) ** 0.5)",
+    ),
+)
+misconception(
+    "4.3",
+    "there is no softmax",
+    edit=(
+        "F.scaled_dot_product_attention(q, k, v)",
+        "(q @ k.transpose(-1, -2)) * (c // self.heads) ** -0.5 @ v",
+    ),
+)
+misconception(
+    "4.3",
+    "scaled after the softmax, not before it",
+    edit=(
+        "F.scaled_dot_product_attention(q, k, v)",
+        "(q @ k.transpose(-1, -2)).softmax(dim=-1) * (c // self.heads) ** -0.5 @ v",
+    ),
+)
+misconception(
+    "4.3",
+    "k is forgotten: the queries look at each other",
+    edit=("scaled_dot_product_attention(q, k, v)", "scaled_dot_product_attention(q, q, v)"),
+)
+misconception(
+    "4.3",
+    "channels look at each other, not places: q, k and v have to be (…, H·W, C/heads)",
+    edit=(
+        "F.scaled_dot_product_attention(q, k, v)",
+        "F.scaled_dot_product_attention(*(a.transpose(-1, -2) for a in (q, k, v))).transpose(-1, -2)",
+    ),
+)
+misconception(
+    "4.3",
+    "the number of heads and the width of a head are exchanged",
+    edit=(
+        "qkv.reshape(b, 3, self.heads, c // self.heads, h * w)",
+        "qkv.reshape(b, 3, c // self.heads, self.heads, h * w)",
+    ),
+)
+misconception(
+    "4.3",
+    "the norm has a single group; here there are 8",
+    edit=("nn.GroupNorm(GROUPS, channels)", "nn.GroupNorm(1, channels)"),
+)
+misconception(
+    "4.3",
+    "the norm has eps 1e-6, not 1e-5",
+    edit=("nn.GroupNorm(GROUPS, channels)", "nn.GroupNorm(GROUPS, channels, eps=1e-6)"),
+)
+misconception(
+    "4.3",
+    "q, k and v have no bias",
+    edit=(
+        "nn.Conv2d(channels, 3 * channels, 1)",
+        "nn.Conv2d(channels, 3 * channels, 1, bias=False)",
     ),
 )
 misconception(
@@ -973,6 +1116,36 @@ misconception(
 )
 misconception(
     "4.4",
+    "(skip, h) is taken from a DownBlock, which returns (h, skip)",
+    edit=("h, skip = down(h, cond)", "skip, h = down(h, cond)"),
+)
+misconception(
+    "4.4",
+    "what was halved is kept as the skip",
+    edit=("skips.append(skip)", "skips.append(h)"),
+)
+misconception(
+    "4.4",
+    "the way up begins at the top: its blocks are called in the order of the way down",
+    edit=("for up in self.ups:", "for up in reversed(self.ups):"),
+)
+misconception(
+    "4.4",
+    "the residual blocks of the way up are told something else than cond",
+    edit=("h = up(h, skips.pop(), cond)", "h = up(h, skips.pop(), torch.zeros_like(cond))"),
+)
+misconception(
+    "4.4",
+    "an activation on cond: residual blocks get it as it is, they have one of their own",
+    edit=("self.condition(t, y)", "F.silu(self.condition(t, y))"),
+)
+misconception(
+    "4.4",
+    "cond is detached: the embeddings never learn",
+    edit=("self.condition(t, y)", "self.condition(t, y).detach()"),
+)
+misconception(
+    "4.4",
     "the timestep is ignored, or all but (t goes in as it is, divided by nothing)",
     edit=("self.condition(t, y)", "self.condition(torch.zeros_like(t), y)"),
     draws="timestep-ignored",
@@ -991,6 +1164,11 @@ misconception(
     "4.4",
     "the whole batch gets one timestep",
     edit=("self.condition(t, y)", "self.condition(t.max().expand(len(t)), y)"),
+)
+misconception(
+    "4.4",
+    "the whole batch gets the timestep of its first image",
+    edit=("self.condition(t, y)", "self.condition(t[:1].expand(len(t)), y)"),
 )
 misconception(
     "4.4",
@@ -1035,6 +1213,29 @@ misconception(
     "4.4",
     "the activation before the last convolution is missing",
     edit=("F.silu(self.head_norm(h))", "self.head_norm(h)"),
+)
+misconception(
+    "4.4",
+    "ReLU before the last convolution, where SiLU belongs",
+    edit=("F.silu(self.head_norm(h))", "F.relu(self.head_norm(h))"),
+)
+misconception(
+    "4.4",
+    "in the head the norm comes after the activation, not before it",
+    edit=("F.silu(self.head_norm(h))", "self.head_norm(F.silu(h))"),
+)
+misconception(
+    "4.4",
+    "the last convolution is 1×1, not 3×3",
+    edit=("multipliers[0], channels, 3, padding=1)", "multipliers[0], channels, 1)"),
+)
+misconception(
+    "4.4",
+    "the picture is added to the prediction: what is asked for is the noise alone",
+    edit=(
+        "return self.head(F.silu(self.head_norm(h)))",
+        "return x + self.head(F.silu(self.head_norm(h)))",
+    ),
 )
 misconception(
     "4.4",
@@ -1094,6 +1295,11 @@ misconception(
 )
 misconception(
     "4.4",
+    "4 is built in: with other numbers of levels it is another number, 2^(levels − 1)",
+    edit=("2 ** (len(multipliers) - 1)", "4"),
+)
+misconception(
+    "4.4",
     "there is no attention, though it was asked for",
     edit=("heads if r in attention_resolutions else 0", "0"),
 )
@@ -1127,6 +1333,21 @@ misconception(
         "heads if r in attention_resolutions else 0",
         "heads if r <= max(attention_resolutions, default=0) else 0",
     ),
+)
+misconception(
+    "4.4",
+    "attention is at every level, asked for or not",
+    edit=("heads if r in attention_resolutions else 0", "heads"),
+)
+misconception(
+    "4.4",
+    "attention is forgotten on the way down",
+    edit=("widths[:-1], heads_at, strict", "widths[:-1], [0] * len(widths), strict"),
+)
+misconception(
+    "4.4",
+    "on the way up attention is one level off",
+    edit=("widths[-2::-1], heads_at[-2::-1]", "widths[-2::-1], heads_at[:0:-1]"),
 )
 misconception(
     "4.4",

@@ -1122,11 +1122,14 @@ def checkpoints_are_written(impl):
         other = place / "none"
         other.mkdir()
         fitted(impl, Losses(), a_state(impl), 1)
+        worse = place / "worse.ckpt"
+        fitted(impl, Losses(), a_state(impl, best_loss=0.001), 1, checkpoint=worse)
         return {
             "after the first epoch": there[1:2],
             "in the end": exists,
             "epoch in it": fresh.epoch,
             "weights in it": weights(fresh.model),
+            "after an epoch that was not the best": worse.exists(),
         }
 
 
@@ -1478,11 +1481,19 @@ misconception(
 )
 misconception(
     "8.3",
-    "the average is the model itself, not a copy",
+    "the average is the model itself, or shares its weights, as copy.copy does: copy.deepcopy copies them",
     edit=(
         ("copy.deepcopy(model).eval().requires_grad_(False)", "model"),
         # safetensors would refuse to write one tensor under two names.
         ('{f"{prefix}.{k}": v for k', '{f"{prefix}.{k}": torch.clone(v) for k'),
+    ),
+)
+misconception(
+    "8.3",
+    "the average never moves: `=` makes a new tensor, the old one has to be written into (mul_, add_, copy_)",
+    edit=(
+        "torch._foreach_lerp_(averages, parameters, 1 - decay)",
+        "averages = torch._foreach_lerp(averages, parameters, 1 - decay)",
     ),
 )
 misconception(
@@ -1602,8 +1613,13 @@ misconception(
 )
 misconception(
     "8.4",
-    "the gradient is not clipped",
+    "the gradient is not clipped, or where it has no effect: before backward, after the step",
     edit=("        nn.utils.clip_grad_norm_(model.parameters(), grad_clip)\n", ""),
+)
+misconception(
+    "8.4",
+    "the loss is divided by the number of images before backward: it is a mean already",
+    edit=("scaler.scale(minimised)", "scaler.scale(minimised / len(x_0))"),
 )
 misconception(
     "8.4",
@@ -1867,6 +1883,38 @@ misconception(
     "8.5",
     "the seed is ignored",
     edit=("Generator().manual_seed(seed)", "Generator().manual_seed(0)"),
+)
+misconception(
+    "8.5",
+    "the timesteps begin at 1: the first one, 0, is left out",
+    edit=(
+        "t = sample_timesteps(len(x_0), schedule.timesteps, generator=generator)",
+        "t = 1 + sample_timesteps(len(x_0), schedule.timesteps - 1, generator=generator)",
+    ),
+)
+misconception(
+    "8.5",
+    "the noise is not handed on to p_losses, which then draws some of its own",
+    edit=(
+        "p_losses(model, schedule, x_0, t, y, noise, target)",
+        "p_losses(model, schedule, x_0, t, y, target=target)",
+    ),
+)
+misconception(
+    "8.5",
+    "one noise for the whole batch",
+    edit=(
+        "noise = torch.randn(x_0.shape, generator=generator)",
+        "noise = torch.randn(x_0[:1].shape, generator=generator).expand(x_0.shape)",
+    ),
+)
+misconception(
+    "8.5",
+    "the validation loss comes back as a tensor, not as a number",
+    edit=(
+        "    torch.set_rng_state(random_state)\n    return total / max(1, images)",
+        "    torch.set_rng_state(random_state)\n    return torch.tensor(total / max(1, images))",
+    ),
 )
 misconception(
     "8.5",
@@ -2210,6 +2258,14 @@ misconception(
     "8.7",
     "no checkpoint is written",
     edit=("        if checkpoint is not None:\n", "        if False:\n"),
+)
+misconception(
+    "8.7",
+    "a checkpoint is written only when the validation loss is the best so far",
+    edit=(
+        "        if checkpoint is not None:\n",
+        "        if checkpoint is not None and val_loss <= state.best_loss:\n",
+    ),
 )
 misconception(
     "8.7",

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from submissions import edited, solution
 
-from checks import channel, report, stubs
+from checks import channel, diagnose, report, stubs
 from checks.catalogue import ROOT, chapters
 from checks.compare import differences
 from checks.grader import (
@@ -345,7 +345,25 @@ def test_general_relations_between_ranges():
 def test_general_relations_on_long_axes_and_without_gradients():
     right = np.random.default_rng(0).normal(size=(12, 2))
     assert "off by one" in relation(array(right[:-1]), array(right[1:]))
-    assert "no gradient" in relation(array(right), None)
+    assert "no gradient" in relation(array(right), None, "gradient of x")
+    assert "return missing" in relation(array(right), None)
+    assert relation(array(right), array(right * (1 + 5e-4))) is None  # too small to be believed
+
+
+def test_what_shapes_of_parameters_and_errors_tell():
+    def answer(*shapes):
+        return {"signature": [[str(shape) for shape in shapes]]}
+
+    right = answer((4, 2), (4,))
+    assert diagnose.parameters(right, right) is None
+    assert "12 are expected: a layer or a bias is missing" in diagnose.parameters(
+        right, answer((4, 2))
+    )
+    assert "too many" in diagnose.parameters(right, answer((4, 2), (4,), (1,)))
+    assert "laid out" in diagnose.parameters(right, answer((2, 4), (4,)))
+    nothing = {"message": "unsupported operand type(s) for -: 'NoneType' and 'Tensor'"}
+    assert "return missing" in diagnose.trouble(nothing)
+    assert diagnose.trouble({**nothing, "frames": ["in the learner's file"]}) is None
 
 
 def test_no_relation_is_read_into_random_numbers():

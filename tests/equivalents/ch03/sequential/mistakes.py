@@ -1,7 +1,7 @@
 """The chapter's mistakes, made in this implementation: {says: [(old, new), …]}."""
 
 MISTAKES = {
-    "the condition lacks its two axes of length 1: (B, C) does not fit (B, C, H, W)": [
+    "the condition lacks its two axes of length 1, or has them in front: (B, C, 1, 1) fits (B, C, H, W)": [
         (", nn.Unflatten(1, (-1, 1, 1))", "")
     ],
     "the SiLU comes after the condition's linear layer, not before it": [

@@ -42,7 +42,9 @@ MISTAKES = {
             "        scaler.step(optimizer)\n",
         ),
     ],
-    "the gradient is not clipped": [("        clip(list(model.parameters()), grad_clip)\n", "")],
+    "the gradient is not clipped, or where it has no effect: before backward, after the step": [
+        ("        clip(list(model.parameters()), grad_clip)\n", "")
+    ],
     "the gradient is clipped before it is unscaled": [
         (
             "        scaler.unscale_(optimizer)\n        clip(list(model.parameters()), grad_clip)\n",

@@ -16,7 +16,9 @@ MISTAKES = {
     "updates are counted from 1: the first one has i = 0": [
         ("    i = start\n", "    i = start + 1\n")
     ],
-    "the average is the model itself, not a copy": [("copy.deepcopy(model)", "model")],
+    "the average is the model itself, or shares its weights, as copy.copy does: copy.deepcopy copies them": [
+        ("copy.deepcopy(model)", "model")
+    ],
     "any decay is accepted": [("if decay not in _Range(0, 1):", "if decay not in _Range(-9, 9):")],
     "gradients are cleared between backward and step: nothing is learnt": [
         ("        self.optimizer.zero_grad(set_to_none=False)\n", ""),
