@@ -1115,8 +1115,8 @@ def second_order(impl):
             f"{name}: order": near(min(max(math.log2(sizes[0] / sizes[1]), 0), 3), 0.5),
             # n · error as it would be for very many steps: 0 when the order is above 1.
             f"{name}: first-order part": near(bounded(2 * ends[1] - ends[0], 9), 0.1),
-            # Only where it has gone astray, and then it tells one such mistake from another.
-            f"{name}: digits of the error": near(max(math.log10(sizes[0]), 1), 0.2),
+            # Where it goes astray; it tells one such mistake from another. Of right ones it is below −2.
+            f"{name}: digits of the error": near(max(math.log10(sizes[0]), -1.5), 0.2),
         }
     return found
 
