@@ -13,7 +13,7 @@ import numpy as np
 TOLERANCE = 1e-5  # of ‖got − expected‖ / ‖expected‖
 
 # The kinds of difference, the most telling first.
-KINDS = ("crash", "structure", "shape", "dtype", "device", "finite", "changed", "value")
+KINDS = ("nothing", "crash", "structure", "shape", "dtype", "device", "finite", "changed", "value")
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,8 @@ def differences(expected: dict, got: dict, slack: dict | None = None) -> list[Di
     """
     if "error" in expected or "error" in got:
         same = _signature(expected.get("error")) == _signature(got.get("error"))
-        return [] if same else [_crash(expected.get("error"), got.get("error"))]
+        crash = _crash(expected.get("error"), got.get("error"))
+        return [] if same else [*_nothing(expected, got), crash]
     found = list(_compare(expected["observed"], got["observed"], "", slack or {}))
     was = _changed(expected)
     found += [
@@ -48,7 +49,15 @@ def differences(expected: dict, got: dict, slack: dict | None = None) -> list[Di
         for call, name in got.get("changed", [])
         if name not in was
     ]
+    found += _nothing(expected, got) if found else []
     return sorted(found, key=lambda d: KINDS.index(d.kind))
+
+
+def _nothing(expected: dict, got: dict) -> list[Difference]:
+    """What returned None where the reference returned something: it explains all that follows."""
+    names = [name for name in got.get("nothing", []) if name not in expected.get("nothing", [])]
+    says = "returns nothing (None): is a `return` missing?"
+    return [Difference("", "nothing", f"{name} {says}") for name in names]
 
 
 def same(one: dict, other: dict) -> bool:

@@ -390,7 +390,8 @@ class _Attempt:
             return Result(e, PASSED, note=_not_run(expected))
         self.found[e.name] = found[0]
         if error:
-            return Result(e, CRASHED, error_text(error), call, frames(error))
+            symptom = _symptom(found[0]) if found[0].kind == "nothing" else error_text(error)
+            return Result(e, CRASHED, symptom, call, frames(error))
         call = self._paste(found[0].call) if found[0].call else call
         return Result(e, FAILED, _symptom(found[0]), call)
 

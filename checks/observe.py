@@ -98,6 +98,7 @@ class Calls:
 
     def __init__(self):
         self.made: list[str] = []
+        self.nothing: list[str] = []  # names of what returned None
         self._inputs: list[tuple[str, str, Tensor, int]] = []
 
     def record(self, text: str, arguments) -> None:
@@ -135,6 +136,8 @@ class _Recorded:
             result = self._target(*args, **kwargs)
         finally:
             UNTOUCHED.restore()
+        if result is None:
+            self._calls.nothing.append(self._name)
         if isinstance(result, nn.Module):
             result.register_forward_hook(self._after_forward, with_kwargs=True)
             result.register_forward_pre_hook(self._before_forward, with_kwargs=True)
@@ -146,6 +149,8 @@ class _Recorded:
 
     def _after_forward(self, module, args, kwargs, output):
         UNTOUCHED.restore()
+        if output is None:
+            self._calls.nothing.append(f"{self._name}.forward")
         text = _call_text(lab.expression_of(module), args, kwargs)
         if isinstance(output, tuple):
             for k, part in enumerate(output):
@@ -220,6 +225,7 @@ def observe(experiment, load, name: str, own_files: Path) -> tuple:
         writer = _Writer()
     header["calls"] = [c if len(c) <= 1000 else c[:1000] + "…" for c in calls.made[-3:]]
     header["changed"] = calls.changed_inputs()[:3]
+    header["nothing"] = list(dict.fromkeys(calls.nothing))
     header["signature"] = lab.conditions.signature
     header["arrays"] = writer.specs
     return header, writer.pieces

@@ -15,7 +15,7 @@ from torch import nn
 
 from checks import experiment, misconception
 from checks.lab import *
-from checks.lab import expression_of
+from checks.lab import Account, expression_of
 
 SHAPE = (4, 2, 3, 6)
 CROWD = (8, 3, 12, 14)  # enough numbers for statistics
@@ -43,12 +43,14 @@ def ones(*shape):
 
 
 def drawn(impl, loop):
-    """The loop of that name, which has to return a picture."""
+    """The loop of that name, which has to ask the model and to return a picture."""
 
-    def draw(*args, **kwargs):
-        out = getattr(impl, loop)(*args, **kwargs)
+    def draw(model, *args, **kwargs):
+        out = getattr(impl, loop)(model, *args, **kwargs)
         if not isinstance(out, torch.Tensor):
             raise TypeError(f"{loop} returns one tensor (B, C, H, W), not a {type(out).__name__}")
+        if not getattr(model, "model", model).seen:
+            raise TypeError(f"{loop} never asks the model: is there a step that it takes?")
         return out
 
     return draw
@@ -148,13 +150,15 @@ def draws(draw):
         torch.manual_seed(seed)
         return draw(None)
 
-    one, state = seeded(5), torch.get_rng_state()
-    again, other = seeded(5), seeded(6)
+    generator = torch.Generator().manual_seed(5)
+    one, state = draw(generator), torch.get_rng_state()
+    after, again, other = draw(generator), seeded(5), seeded(6)
     untouched = torch.equal(torch.get_rng_state(), state)
     default, default_again = by_default(1), by_default(1)
     return {
         "same generator, same result": torch.equal(one, again),
         "another seed, same result": torch.equal(one, other),
+        "same generator, the next draw is the same": torch.equal(one, after),
         "a generator leaves torch's own alone": untouched,
         "without: torch.manual_seed decides": torch.equal(default, default_again),
         "without: the next draw is the same": torch.equal(default_again, draw(None)),
@@ -254,7 +258,8 @@ def quiet(impl, loop, **options):
         seen[f"a model in {mode} mode"] = {
             "gradients while drawing": any(call["gradients"] for call in inside.seen),
             "training mode while drawing": any(call["training"] for call in inside.seen),
-            "training mode afterwards": [model.training, inside.training],
+            "training mode afterwards": model.training,
+            "training mode afterwards, of a module inside": inside.training,
             "inference mode": any(inference),
             "the result has a graph": out.requires_grad,
             "gradients are on afterwards": torch.is_grad_enabled(),
@@ -300,9 +305,11 @@ def reported(impl, loop, own=None, **options):
     """What the callback is told; x_0 is compared with that of the learner's own steps, if there are any."""
     told, model, schedule = [], toy_model(), scheduled(impl, *FEW)
 
-    def callback(i, t, x_t, x_0):
+    def callback(i, t, x_t, x_0, /):
         told.append((int(i), int(t), x_t.clone(), x_0.clone()))
 
+    callback.__qualname__ = "callback"  # for the message, when it is called in another way
+    noted(callback, "print")
     out = drawn(impl, loop)(
         *(model, schedule, SHAPE), noise=normal(*SHAPE, seed=1), callback=callback, **options
     )
@@ -364,7 +371,7 @@ class Gaussian(nn.Module):
         super().__init__()
         self.alpha_bars, self.mean, self.std = schedule.alpha_bars, mean, std
         self.scale = nn.Parameter(torch.ones(()))
-        self.seen = []
+        self.seen = Account()
 
     def forward(self, x, t, y=None):
         self.seen.append((int(t[0]), x.detach().clone()))
@@ -395,7 +402,7 @@ def uneven(impl, n, jump):
     lambdas = 2 - 4 * torch.cat([gaps.new_zeros(1), gaps.cumsum(0)]) / gaps.sum()
     alpha_bars = torch.sigmoid(2 * lambdas)
     before = torch.cat([torch.ones_like(alpha_bars[:1]), alpha_bars[:-1]])
-    return impl.chapter(5).NoiseSchedule(1 - alpha_bars / before)
+    return noted(impl.chapter(5).NoiseSchedule(1 - alpha_bars / before), "…")
 
 
 # 7.1
@@ -1108,6 +1115,8 @@ def second_order(impl):
             f"{name}: order": near(min(max(math.log2(sizes[0] / sizes[1]), 0), 3), 0.5),
             # n · error as it would be for very many steps: 0 when the order is above 1.
             f"{name}: first-order part": near(bounded(2 * ends[1] - ends[0], 9), 0.1),
+            # Where it goes astray; it tells one such mistake from another. Of right ones it is below −2.
+            f"{name}: digits of the error": near(max(math.log10(sizes[0]), -1.5), 0.2),
         }
     return found
 
@@ -1162,6 +1171,36 @@ misconception(
             "return u + guidance_scale * (model(x_t, t, y) - u)",
             "c = model(x_t, t, y)\n    return c + guidance_scale * (u - c)",
         ),
+    ),
+)
+misconception(
+    "7.1",
+    "u and c are exchanged; scale 1 is right only because it is a case of its own",
+    edit=(
+        ("    if guidance_scale == 0:\n        return u\n", ""),
+        (
+            "return u + guidance_scale * (model(x_t, t, y) - u)",
+            "c = model(x_t, t, y)\n    return c + guidance_scale * (u - c)",
+        ),
+    ),
+)
+misconception(
+    "7.1",
+    "u and c are exchanged; scales 0 and 1 are right only because they are cases of their own",
+    edit=(
+        "return u + guidance_scale * (model(x_t, t, y) - u)",
+        "c = model(x_t, t, y)\n    return c + guidance_scale * (u - c)",
+    ),
+)
+misconception(
+    "7.1",
+    "labels and timesteps have changed places: the model is called as model(x, t, y)",
+    edit=(
+        (
+            "if y is None or guidance_scale == 1:\n        return model(x_t, t, y)",
+            "if y is None:\n        return model(x_t, t, y)",
+        ),
+        ("(model(x_t, t, y) - u)", "(model(x_t, y, t) - u)"),
     ),
 )
 misconception(
@@ -1428,6 +1467,14 @@ misconception(
     ),
 )
 misconception(
+    "7.2",
+    "noise is added at t = 0 alone, where none belongs (the mask is turned over)",
+    edit=(
+        "    if t == 0:\n        return mean, x_0\n",
+        "    if t != 0:\n        return mean, x_0\n",
+    ),
+)
+misconception(
     "7.2", "no noise is added at all", edit=("return mean + sigma * z, x_0", "return mean, x_0")
 )
 misconception(
@@ -1460,6 +1507,16 @@ misconception(
     edit=(
         "z = _normal(x_t.shape, x_t.device, generator) if noise is None else noise",
         "z = _normal(x_t.shape, x_t.device, None) if noise is None else noise",
+    ),
+)
+misconception(
+    "7.2",
+    "the step takes from the generator its seed alone, which does not move on: all steps draw the same",
+    edit=(
+        "z = _normal(x_t.shape, x_t.device, generator) if noise is None else noise",
+        """seed = None if generator is None else generator.initial_seed()
+    generator = seed if seed is None else Generator().manual_seed(seed)
+    z = _normal(x_t.shape, x_t.device, generator) if noise is None else noise""",
     ),
 )
 misconception(
@@ -1547,6 +1604,27 @@ misconception(
     "7.3",
     "the walk ends at t = 1: range stops before its second number",
     edit=("range(schedule.timesteps - 1, -1, -1)", "range(schedule.timesteps - 1, 0, -1)"),
+)
+misconception(
+    "7.3",
+    "the walk takes no step: range counts down only when its third number is −1",
+    edit=("range(schedule.timesteps - 1, -1, -1)", "range(schedule.timesteps - 1, -1)"),
+)
+misconception(
+    "7.3",
+    "the walk does not go on from the new x: every step starts from x_T, and x_T is what it returns",
+    edit=(
+        "x_t, x_0 = p_sample(model, schedule, x_t, t, y, *options, generator=generator)",
+        "new, x_0 = p_sample(model, schedule, x_t, t, y, *options, generator=generator)",
+    ),
+)
+misconception(
+    "7.3",
+    "the ancestral loop returns pictures in [0, 1]: they stay in [−1, 1]",
+    edit=(
+        "    return x_t\n\n\ndef ddim_timesteps",
+        "    return (x_t.clamp(-1, 1) + 1) / 2\n\n\ndef ddim_timesteps",
+    ),
 )
 misconception(
     "7.3",
@@ -1693,6 +1771,14 @@ misconception(
 )
 misconception(
     "7.3",
+    "the callback of the ancestral loop gets its arguments by name: their order is agreed, their names not",
+    edit=(
+        "if callback is not None:\n                callback(i, t, x_t, x_0)",
+        "if callback is not None:\n                callback(i=i, t=t, x_t=x_t, x_0=x_0)",
+    ),
+)
+misconception(
+    "7.3",
     "the callback of the ancestral loop gets the x_t from before the step",
     edit=(
         (
@@ -1745,6 +1831,16 @@ misconception(
     "7.3",
     "all the loops leave the model in eval mode",
     edit=("            module.training = training", "            module.training = False"),
+)
+misconception(
+    "7.3",
+    "after all the loops the model is in training mode, whatever its mode was",
+    edit=("            module.training = training", "            module.training = True"),
+)
+misconception(
+    "7.3",
+    "model.training = … puts only the outermost module back into its mode: those inside stay in eval mode",
+    edit=("for module, training in modes:", "for module, training in modes[:1]:"),
 )
 misconception(
     "7.3",
@@ -1812,6 +1908,14 @@ misconception(
     edit=(
         "return [round(timesteps - i * timesteps / steps) - 1 for i in range(steps)]",
         "return [round(timesteps - i * timesteps / steps) - 1 for i in range(steps + 1)]",
+    ),
+)
+misconception(
+    "7.4",
+    "range with the stride T // steps: where steps does not divide T, that is not as many as were asked for",
+    edit=(
+        "return [round(timesteps - i * timesteps / steps) - 1 for i in range(steps)]",
+        "return list(range(timesteps - 1, -1, -(timesteps // steps)))",
     ),
 )
 misconception(
@@ -2012,6 +2116,11 @@ misconception(
 )
 misconception(
     "7.5",
+    "sigma is taken from the variance of the old noise, where sigma² belongs",
+    edit=("1 - after - sigma**2", "1 - after - sigma"),
+)
+misconception(
+    "7.5",
     "sigma lacks its roots",
     edit=(
         "sigma = eta * math.sqrt((1 - after) / (1 - now) * (1 - now / after))",
@@ -2130,6 +2239,32 @@ misconception(
     edit=(
         "t_next = visited[i + 1] if i + 1 < steps else -1",
         "t_next = visited[i + 1] if i + 1 < steps else min(0, t - 1)",
+    ),
+)
+misconception(
+    "7.6",
+    "the last step goes to 0, not to −1, also from 0 itself",
+    edit=(
+        "t_next = visited[i + 1] if i + 1 < steps else -1",
+        "t_next = visited[i + 1] if i + 1 < steps else 0",
+    ),
+)
+misconception(
+    "7.6",
+    "the last step is missing: −1 has to be put behind the timesteps, before they are taken in pairs",
+    edit=(
+        "t_next = visited[i + 1] if i + 1 < steps else -1",
+        """t_next = visited[i + 1] if i + 1 < steps else -1
+            if t_next < 0:
+                break""",
+    ),
+)
+misconception(
+    "7.6",
+    "the DDIM loop returns pictures in [0, 1]: they stay in [−1, 1]",
+    edit=(
+        "    return x_t\n\n\n@torch.no_grad()\ndef dpm_solver_2m",
+        "    return (x_t.clamp(-1, 1) + 1) / 2\n\n\n@torch.no_grad()\ndef dpm_solver_2m",
     ),
 )
 misconception(
@@ -2349,6 +2484,11 @@ misconception(
         "d = x_0 + (h / h_before / 2) * (x_0 - x_0_before)",
         "d = x_0 - (h / h_before / 2) * (x_0 - x_0_before)",
     ),
+)
+misconception(
+    "7.7",
+    "h is twice as large: λ = log(a / σ) is half of log(alpha_bar / (1 − alpha_bar))",
+    edit=("math.log(a / sigma)", "2 * math.log(a / sigma)"),
 )
 misconception("7.7", "e^h where e^(−h) belongs", edit=("math.expm1(-h)", "math.expm1(h)"))
 misconception(

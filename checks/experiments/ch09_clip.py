@@ -18,6 +18,10 @@ def similarities(n, classes, seed=0):
     )
 
 
+def has_graph(x):
+    return isinstance(x, torch.Tensor) and x.requires_grad
+
+
 @experiment(
     "9.1",
     "Each class has its caption, with the right article",
@@ -72,7 +76,7 @@ def templates(impl):
 )
 def prompts_are_directions(impl):
     texts = impl.encode_prompts(toy_clip(), ["a star", "a ring", "an arrow"], toy_tokenizer)
-    return {"texts": texts, "carries a graph": texts.requires_grad}
+    return {"texts": texts, "carries a graph": has_graph(texts)}
 
 
 @experiment(
@@ -179,6 +183,14 @@ def refuses_two_models(impl):
     }
 
 
+def scored(impl, *given):
+    """What clip_scores returns: a dictionary."""
+    scores = impl.clip_scores(*given)
+    if not isinstance(scores, dict):
+        raise TypeError(f"clip_scores returns a dictionary, not a {type(scores).__name__}")
+    return scores
+
+
 @experiment(
     "9.5",
     "Three numbers for pictures whose classes are known",
@@ -192,7 +204,7 @@ def refuses_two_models(impl):
 )
 def three_scores(impl):
     y = labels(3, 0, 1, 1, 2, 3, 0, 3, 2)
-    found = [impl.clip_scores(similarities(9, 4, seed), y) for seed in range(4)]
+    found = [scored(impl, similarities(9, 4, seed), y) for seed in range(4)]
     names = ("top1_similarity", "matching_accuracy", "intended_similarity")
     return {
         "names": sorted(found[0]),
@@ -215,7 +227,7 @@ def ties_go_to_the_lowest(impl):
         "torch.tensor([[0.5, 0.5, 0.1], [0.2, 0.7, 0.7], [0.4, 0.4, 0.4], [0.1, 0.2, 0.2]])",
     )
     return [
-        float(impl.clip_scores(tied, y)["matching_accuracy"])
+        float(scored(impl, tied, y).get("matching_accuracy", -9))
         for y in (labels(0, 1, 0, 1), labels(1, 2, 2, 2), labels(0, 2, 1, 1))
     ]
 
@@ -282,7 +294,7 @@ def nudged(impl, **options):
     found = impl.clip_guidance(
         model,
         short_schedule(impl),
-        normal(4, 3, 6, 8),
+        given.pop("x_t", normal(4, 3, 6, 8)),
         timesteps(11, 0, 5, 2),
         clip,
         given.pop("texts", toy_texts(4)),
@@ -305,7 +317,7 @@ def nudged(impl, **options):
 )
 def the_nudge(impl):
     noise = nudged(impl)[0]
-    return {"noise": noise, "carries a graph": noise.requires_grad}
+    return {"noise": noise, "carries a graph": has_graph(noise)}
 
 
 @experiment(
@@ -352,12 +364,14 @@ def beside_the_model(impl):
     ),
 )
 def inside_no_grad(impl):
+    x_t = normal(4, 3, 6, 8)
     with torch.no_grad():
-        found, model, clip = nudged(impl)
+        found, model, clip = nudged(impl, x_t=x_t)
     weights = [*model.parameters(), *clip.parameters()]
     return {
         "noise": found,
-        "carries a graph": found.requires_grad,
+        "carries a graph": has_graph(found),
+        "x_t still asks for no gradient": not x_t.requires_grad,
         "gradients left": any(p.grad is not None for p in weights),
         "weights still learn": all(p.requires_grad for p in weights),
     }
@@ -373,7 +387,7 @@ def walked(impl, **options):
         "noise": normal(3, 3, 6, 8),
         **options,
     }
-    return impl.guided_sample_loop(
+    out = impl.guided_sample_loop(
         model,
         short_schedule(impl),
         (3, 3, 6, 8),
@@ -381,6 +395,9 @@ def walked(impl, **options):
         given.pop("texts", toy_texts(3)),
         **given,
     )
+    if not model.seen:
+        raise TypeError("guided_sample_loop never asks the model: is there a step that it takes?")
+    return out
 
 
 @experiment(
@@ -444,8 +461,9 @@ def mode_and_start(impl):
     return {
         "from training mode": in_training,
         "mode afterwards": model.training,
+        "mode afterwards, from eval mode": start.training,
         "modes seen": sorted({call["training"] for call in model.seen}),
-        "carries a graph": in_training.requires_grad,
+        "carries a graph": has_graph(in_training),
         "mean of the start": near(first.mean(), 6 / first.numel() ** 0.5),
         "variance of the start": near(first.var(), 6 * (2 / first.numel()) ** 0.5),
         "one seed, one picture": torch.equal(one, again),
@@ -728,6 +746,11 @@ misconception(
 )
 misconception(
     "9.5",
+    "the share of matches in percent: it lies between 0 and 1",
+    edit=("(best == labels).float().mean()", "100 * (best == labels).float().mean()"),
+)
+misconception(
+    "9.5",
     "the share of pictures that do not match",
     edit=("(best == labels)", "(best != labels)"),
 )
@@ -789,6 +812,19 @@ misconception(
 )
 misconception(
     "9.6",
+    "the row of the label, not its column: that is one picture with all the texts",
+    edit=("similarity[:, label].argsort", "similarity[label].argsort"),
+)
+misconception(
+    "9.6",
+    "topk, which promises no order among equals",
+    edit=(
+        "similarity[:, label].argsort(descending=True, stable=True)[:keep]",
+        "similarity[:, label].topk(keep).indices",
+    ),
+)
+misconception(
+    "9.6",
     "the similarities are returned, not the positions",
     edit=(
         "similarity[:, label].argsort(descending=True, stable=True)[:keep]",
@@ -838,6 +874,21 @@ misconception(
     "9.7",
     "the wrong sign: away from the text",
     edit=("return noise - clip_scale", "return noise + clip_scale"),
+)
+misconception(
+    "9.7",
+    "clip_scale is ignored: the nudge is always of strength 1",
+    edit=("return noise - clip_scale * (1 -", "return noise - (1 -"),
+)
+misconception(
+    "9.7",
+    "the gradient is brought to length 1: how strong it is belongs to the nudge",
+    edit=("    if normalise:\n", "    gradient = gradient / gradient.norm()\n    if normalise:\n"),
+)
+misconception(
+    "9.7",
+    "the caller's x_t is made to ask for gradients: that is for a copy of it (detach)",
+    edit=("x_t = x_t.detach().requires_grad_(True)", "x_t = x_t.requires_grad_(True)"),
 )
 misconception(
     "9.7",
@@ -963,6 +1014,24 @@ misconception(
     "9.8",
     "the upper end of the interval is not part of it",
     edit=("self.lowest <= int(t[0]) <= self.highest", "self.lowest <= int(t[0]) < self.highest"),
+)
+misconception(
+    "9.8",
+    "both ends of the interval are left out: they belong to it",
+    edit=("self.lowest <= int(t[0]) <= self.highest", "self.lowest < int(t[0]) < self.highest"),
+)
+misconception(
+    "9.8",
+    "the model walks in the mode in which it is found: training mode, perhaps",
+    edit=(
+        "self.model, self.schedule, self.target = model, schedule, target",
+        'self.__dict__["model"], self.schedule, self.target = model, schedule, target',
+    ),
+)
+misconception(
+    "9.8",
+    "after the walk the model is in training mode, whatever its mode was",
+    edit=("    guided = ClipGuided(", "    model.train()\n    guided = ClipGuided("),
 )
 misconception(
     "9.8",

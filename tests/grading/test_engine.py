@@ -126,6 +126,31 @@ def test_a_missing_name_is_a_failure_that_says_so(grader, submit):
     assert "embeddings.py has no ClassEmbedding" in second[0].symptom
 
 
+def test_a_missing_return_is_told(grader, submit):
+    text = edited(solution(5), "    return torch.linspace(", "    torch.linspace(")
+    text = edited(text, "return cls(linear_beta", "cls(linear_beta")
+    by_name = {r.experiment.name: r for r in grader.grade(5, submit(5, text)).results}
+    told = by_name["5.1-equal-steps"]
+    assert told.symptom == "linear_beta_schedule returns nothing (None): is a `return` missing?"
+    assert told.mistakes == ()  # and not that a gradient is missing
+    assert by_name["5.1-linear-refuses"].verdict == PASSED
+
+
+def test_not_implemented_with_words_of_its_own_is_no_stub(grader, submit):
+    text = edited(solution(5), 'raise ValueError(f"target', 'raise NotImplementedError(f"target')
+    by_name = {r.experiment.name: r for r in grader.grade(5, submit(5, text)).results}
+    told = by_name["5.6-targets"]
+    assert told.verdict == FAILED and "got 'NotImplementedError'" in told.symptom
+
+
+def test_who_draws_with_a_copy_of_the_model_is_seen(grader, submit):
+    text = f"{solution(7)}\nimport copy\n"
+    for loop in ("p_sample_loop", "ddim_sample_loop", "dpm_solver_2m"):
+        text += f"{loop} = lambda m, *a, f={loop}, **k: f(copy.deepcopy(m), *a, **k)\n"
+    result = grader.grade(7, submit(7, text))
+    assert [r.symptom for r in result.results if r.verdict != PASSED] == []
+
+
 def test_no_file_is_not_started(grader, tmp_path):
     (tmp_path / "ch02_embeddings").mkdir()
     result = grader.grade(2, tmp_path)
