@@ -188,24 +188,35 @@ def test_solutions_import_torch_and_earlier_chapters_only(number):
 
 @pytest.mark.parametrize("number", NUMBERS)
 def test_names_and_signatures_are_those_of_the_reference(number):
-    """What the solution writes has the reference's names; its parameters are the first of theirs."""
+    """What the solution writes has the reference's names, and the parameters in the reference's order.
+
+    Their defaults are the reference's too.
+    """
     chapter = chapters()[number]
     reference = signatures(chapter.reference_file)
     for name, parameters in signatures(stubs.solution_of(chapter)).items():
         if name.startswith("_") and not name.startswith("__init__"):
             continue
         assert name in reference, name
-        assert [p for p in reference[name] if p in parameters] == parameters, name
+        assert [p for p in reference[name] if p in parameters] == list(parameters), name
+        assert parameters.items() <= reference[name].items(), name
 
 
-def signatures(file: Path) -> dict[str, list[str]]:
-    """Public functions and constructors of a file, with the names of their parameters."""
+def signatures(file: Path) -> dict[str, dict[str, str]]:
+    """Public functions and constructors of a file, with their parameters' names and defaults."""
     found = {}
     for node in ast.parse(file.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
-            found[node.name] = [a.arg for a in node.args.args]
+            found[node.name] = parameters_of(node)
         elif isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
             for inner in node.body:
                 if isinstance(inner, ast.FunctionDef) and inner.name == "__init__":
-                    found[node.name] = [a.arg for a in inner.args.args]
+                    found[node.name] = parameters_of(inner)
     return found
+
+
+def parameters_of(function: ast.FunctionDef) -> dict[str, str]:
+    """Name and default of each, "" for none."""
+    names = [a.arg for a in function.args.args]
+    defaults = [ast.unparse(d) for d in function.args.defaults]
+    return dict(zip(names, [""] * (len(names) - len(defaults)) + defaults, strict=True))

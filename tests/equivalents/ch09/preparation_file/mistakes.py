@@ -44,7 +44,7 @@ MISTAKES = {
         ("encode_images(clip, picture)", "encode_images(clip, picture.clamp(-1, 1))")
     ],
     "clip_scale is not handed on": [
-        ("clip_scale=clip_scale * (t in allowed)", "clip_scale=20.0 * (t in allowed)")
+        ("clip_scale=clip_scale * (t in allowed)", "clip_scale=30.0 * (t in allowed)")
     ],
     "the nudged noise is taken for the model's own target (v): tell ddim_step that it is noise": [
         ("eps, eta, generator=generator)", "eps, eta, target, generator=generator)")
