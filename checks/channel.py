@@ -187,6 +187,7 @@ _FIELDS = {
         and all(len(pair) == 2 for pair in value)
     ),
     "signature": lambda value: isinstance(value, list) and all(map(_is_texts, value)),
+    "nothing": _is_texts,
     "imports": _is_texts,
     "layers": _is_texts,
 }

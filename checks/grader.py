@@ -388,9 +388,14 @@ class _Attempt:
         self.seen.append(diagnose.Seen(e, answer, fill, passed=not found))
         if not found:
             return Result(e, PASSED, note=_not_run(expected))
+        if answer.get("nothing") and not expected.get("nothing"):
+            says = f"{_named(answer['nothing'][0])} gives None back: is a return missing?"
+            says += f" ({error_text(error)})" if error else ""
+            found = [Difference("", "nothing", says)]
         self.found[e.name] = found[0]
         if error:
-            return Result(e, CRASHED, error_text(error), call, frames(error))
+            symptom = found[0].says if found[0].kind == "nothing" else error_text(error)
+            return Result(e, CRASHED, symptom, call, frames(error))
         call = self._paste(found[0].call) if found[0].call else call
         return Result(e, FAILED, _symptom(found[0]), call)
 
@@ -418,6 +423,12 @@ def _not_run(expected: dict) -> str:
     children = expected.get("observed", {})
     children = dict(children.get("dict", [])) if isinstance(children, dict) else {}
     return f"not run: {children['not run']}" if "not run" in children else ""
+
+
+def _named(call: str) -> str:
+    """Of a call, what is called: "SelfAttention2d" of "filled(SelfAttention2d(8), …)(normal(…))"."""
+    inner = call.removeprefix("filled(")
+    return inner.partition("(")[0]
 
 
 def _symptom(difference: Difference) -> str:

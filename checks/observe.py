@@ -51,8 +51,8 @@ class _Untouched:
 UNTOUCHED = _Untouched()
 
 
-class Missing(Exception):
-    """The implementation lacks a name."""
+class Missing(BaseException):
+    """The implementation lacks a name. No `Exception`, which an experiment might wait for."""
 
 
 class Implementation:
@@ -98,6 +98,7 @@ class Calls:
 
     def __init__(self):
         self.made: list[str] = []
+        self.nothing: list[str] = []  # what was called and gave None
         self._inputs: list[tuple[str, str, Tensor, int]] = []
 
     def record(self, text: str, arguments) -> None:
@@ -107,6 +108,10 @@ class Calls:
                 if isinstance(tensor, Tensor) and tensor.numel() <= 1 << 20:
                     name = lab.expression_of(tensor)
                     self._inputs.append((text, name, tensor, _digest(tensor)))
+
+    def came_to(self, text: str, result) -> None:
+        if result is None:
+            self.nothing.append(text)
 
     def changed_inputs(self) -> list[list[str]]:
         """[call, argument] for every tensor that is no longer what it was when it was handed over."""
@@ -135,7 +140,10 @@ class _Recorded:
             result = self._target(*args, **kwargs)
         finally:
             UNTOUCHED.restore()
+        self._calls.came_to(text, result)
         if isinstance(result, nn.Module):
+            if "_forward_hooks" not in vars(result):
+                raise TypeError(f"{self._name}.__init__ does not call super().__init__()")
             result.register_forward_hook(self._after_forward, with_kwargs=True)
             result.register_forward_pre_hook(self._before_forward, with_kwargs=True)
         return lab.noted(result, text) if _can_be_noted(result) else result
@@ -147,6 +155,7 @@ class _Recorded:
     def _after_forward(self, module, args, kwargs, output):
         UNTOUCHED.restore()
         text = _call_text(lab.expression_of(module), args, kwargs)
+        self._calls.came_to(text, output)
         if isinstance(output, tuple):
             for k, part in enumerate(output):
                 if _can_be_noted(part):
@@ -219,6 +228,7 @@ def observe(experiment, load, name: str, own_files: Path) -> tuple:
         writer = _Writer()
     header["calls"] = [c if len(c) <= 1000 else c[:1000] + "…" for c in calls.made[-3:]]
     header["changed"] = calls.changed_inputs()[:3]
+    header["nothing"] = [c[:1000] for c in calls.nothing[:3]]
     header["signature"] = lab.conditions.signature
     header["arrays"] = writer.specs
     return header, writer.pieces
