@@ -317,9 +317,8 @@ def descend(loss, parameters, steps: int, rate: float) -> list[float]:
     for _ in range(steps):
         value = loss()
         values.append(value.item())
-        for p, gradient in zip(
-            parameters, torch.autograd.grad(value, parameters, allow_unused=True), strict=True
-        ):
+        found = torch.autograd.grad(value, parameters, allow_unused=True) if parameters else ()
+        for p, gradient in zip(parameters, found, strict=True):
             if gradient is not None:
                 p.data.sub_(rate * gradient)
     with torch.no_grad():

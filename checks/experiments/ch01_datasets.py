@@ -909,7 +909,7 @@ misconception(
 )
 misconception(
     "1.6",
-    "making the loaders sets a seed (torch.manual_seed): everybody's random numbers restart",
+    "a seed is set where loaders are made or used (torch.manual_seed): everybody's random numbers restart",
     edit=(
         "    train, val = split_dataset(len(images), val_fraction, seed)\n",
         "    train, val = split_dataset(len(images), val_fraction, seed)\n"

@@ -11,12 +11,12 @@ from checks.lab import *
 
 def labelled(impl, classes, dim):
     """A class embedding with known rows."""
-    module = impl.ClassEmbedding(classes, dim)
+    module = filled(impl.ClassEmbedding(classes, dim), labels(0), names="table")
     if not list(module.parameters()):
         raise TypeError(
             "ClassEmbedding has no parameters: its vectors have to be an nn.Embedding or nn.Parameters"
         )
-    return joined(filled(module, labels(0), names="table"), classes, dim)
+    return joined(module, classes, dim)
 
 
 def weighted(impl, classes, dim, t, y):
@@ -72,15 +72,15 @@ def pulled(module, target, *inputs):
 
 
 def away(module, t):
-    """What a module gives for t on another device, module and t; the same as here, if all is well."""
-    here = module(t)
+    """Where that lies which a module gives when it and t are on another device, in words."""
+    right = "where t is"
     try:
         with elsewhere():
             there = module.to(DEVICE)(t.to(DEVICE))
     except Exception as error:
         # Anything else is something that the stand-in for a GPU cannot do.
-        return "an error: two devices meet" if "same device" in str(error) else here
-    return brought_back(there)
+        return "an error: two devices meet" if "same device" in str(error) else right
+    return right if isinstance(brought_back(there), torch.Tensor) else brought_back(there)
 
 
 @experiment(
@@ -149,7 +149,7 @@ def is_a_constant(impl):
         "shape": list(embedded.shape),
         "learnable": distinct(module)["numbers"],
         "carries a gradient": embedded.requires_grad,
-        "on another device": away(module, timesteps(3)),
+        "with t on another device": away(module, timesteps(3)),
     }
 
 
