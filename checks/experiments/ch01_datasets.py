@@ -199,10 +199,13 @@ def floats_to_model_range(impl):
     ),
 )
 def other_dtypes(impl):
-    whole = uint8_images(3, 4, 6)
+    given = {
+        dtype: noted(uint8_images(3, 4, 6).to(dtype), f"uint8_images(3, 4, 6).to({dtype})")
+        for dtype in (torch.int64, torch.int16, torch.bool)
+    }
     return {
-        name: raises(lambda dtype=dtype: impl.to_model_range(whole.to(dtype)))
-        for name, dtype in (("int64", torch.int64), ("int16", torch.int16), ("bool", torch.bool))
+        str(dtype).removeprefix("torch."): raises(lambda x=x: impl.to_model_range(x))
+        for dtype, x in given.items()
     }
 
 
