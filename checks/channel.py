@@ -186,8 +186,8 @@ _FIELDS = {
         and all(map(_is_texts, value))
         and all(len(pair) == 2 for pair in value)
     ),
-    "nothing": _is_texts,
     "signature": lambda value: isinstance(value, list) and all(map(_is_texts, value)),
+    "nothing": _is_texts,
     "imports": _is_texts,
     "layers": _is_texts,
 }

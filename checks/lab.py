@@ -328,9 +328,8 @@ def descend(loss, parameters, steps: int, rate: float) -> list[float]:
     for _ in range(steps):
         value = loss()
         values.append(value.item())
-        for p, gradient in zip(
-            parameters, torch.autograd.grad(value, parameters, allow_unused=True), strict=True
-        ):
+        found = torch.autograd.grad(value, parameters, allow_unused=True) if parameters else ()
+        for p, gradient in zip(parameters, found, strict=True):
             if gradient is not None:
                 p.data.sub_(rate * gradient)
     with torch.no_grad():
@@ -343,7 +342,14 @@ def distinct(module: nn.Module) -> dict[str, int]:
     return {"parameters": len(parameters), "numbers": sum(p.numel() for p in parameters)}
 
 
-def filled(module: nn.Module, *inputs, names: str | None, width: int | None = None, seed: int = 0):
+def filled(
+    module: nn.Module,
+    *inputs,
+    names: str | None,
+    width: int | None = None,
+    seed: int = 0,
+    turned=lambda p: False,
+):
     """Give a module weights that depend on what each parameter does, not on what it is called.
 
     When the parameters are called as in the reference, each gets the values that go with its name.
@@ -358,29 +364,51 @@ def filled(module: nn.Module, *inputs, names: str | None, width: int | None = No
             where even the order of the rows is free, which are then always told apart.
         width: rows that belong together where one layer may be written as several, or several as one.
         seed: of the values.
+        turned: tells whether a weight is kept as (in, out), where torch's linear layers have (out, in).
     """
     if not isinstance(module, nn.Module):
         raise TypeError(f"{type(module).__name__} is not a torch.nn.Module")
+    if place := _unregistered(module):
+        raise TypeError(
+            f"{place} holds layers or parameters that PyTorch does not find there: "
+            "it takes an nn.ModuleList or an nn.ParameterList for that"
+        )
     module.to(conditions.dtype).eval()
     with torch.no_grad():
         module(*inputs)
     parameters = {n: p for n, p in module.named_parameters() if p.requires_grad}
-    conditions.signature.append(sorted(str(_squeezed(p)) for p in parameters.values()))
+    weights = [_Weight(p, turned(p)) for p in parameters.values()]
+    conditions.signature.append(sorted(str(_squeezed(w.values)) for w in weights))
     owners = {name.rpartition(".")[0] for name in parameters}
     named = names is not None and owners == set(names.split())
     if conditions.fill == "names" and names is not None and not named:
         raise OtherNames
     if named and conditions.fill in ("names", "any"):
-        for name, p in parameters.items():
-            _put(p, f"{seed}/{name}")
+        for name, weight in zip(parameters, weights, strict=True):
+            _put(weight.values, f"{seed}/{name}")
     else:
         rows = None if conditions.fill == "shapes" and names is not None else width
-        _fill_by_rank(module, inputs, list(parameters.values()), rows, seed)
+        _fill_by_rank(module, inputs, weights, rows, seed)
     module.train(conditions.train)
     given = [expression_of(module), *map(expression_of, inputs), f"names={names!r}"]
     given += [f"width={width}"] if width else []
     given += [f"seed={seed}"] if seed else []
     return noted(module, f"filled({', '.join(given)})")
+
+
+def _unregistered(module: nn.Module) -> str | None:
+    """Where a module keeps layers or parameters in a plain list or dictionary: "ClassName.attribute"."""
+    known = set(map(id, module.parameters()))
+    for owner in module.modules():
+        for name, value in vars(owner).items():
+            if name.startswith("_") or not isinstance(value, list | tuple | dict):
+                continue
+            items = value.values() if isinstance(value, dict) else value
+            for item in items:
+                inside = item.parameters() if isinstance(item, nn.Module) else [item]
+                if any(isinstance(p, nn.Parameter) and id(p) not in known for p in inside):
+                    return f"{type(owner).__name__}.{name}"
+    return None
 
 
 def _squeezed(p: Tensor) -> tuple[int, ...]:
@@ -400,32 +428,44 @@ def _put(p: Tensor, key: str) -> None:
         p.copy_(values.reshape(p.shape))
 
 
-def _fill_by_rank(module, inputs, parameters: list, width: int | None, seed: int) -> None:
-    units = [(p, slice(None)) for p in parameters]
+def _fill_by_rank(module, inputs, weights: list["_Weight"], width: int | None, seed: int) -> None:
+    units = [(w, slice(None)) for w in weights]
     if width:
         units = [
-            (p, slice(start, start + width) if p.ndim and len(p) % width == 0 else slice(None))
-            for p in parameters
-            for start in (range(0, len(p), width) if p.ndim and len(p) % width == 0 else [0])
+            (w, slice(start, start + width) if _splits(w.values, width) else slice(None))
+            for w in weights
+            for start in (range(0, len(w.values), width) if _splits(w.values, width) else [0])
         ]
-    for p, rows in units:
-        _put(p.data[rows], f"{seed}/")
+    for w, rows in units:
+        _put(w.values[rows], f"{seed}/")
     with torch.enable_grad():
         total = projected(module(*inputs))
-    gradient = dict.fromkeys(map(id, parameters))
-    if total.requires_grad:
-        found = torch.autograd.grad(total, parameters, allow_unused=True)
-        gradient = {id(p): g for p, g in zip(parameters, found, strict=True)}
+    if total.requires_grad and weights:
+        found = torch.autograd.grad(total, [w.parameter for w in weights], allow_unused=True)
+        for w, gradient in zip(weights, found, strict=True):
+            w.gradient = gradient.T if w.turned and gradient is not None else gradient
     by_shape: dict[tuple, list] = {}
-    for p, rows in units:
-        by_shape.setdefault(_squeezed(p.data[rows]), []).append((p, rows))
+    for w, rows in units:
+        by_shape.setdefault(_squeezed(w.values[rows]), []).append((w, rows))
     for shape, alike in by_shape.items():
         vector = torch.randn(shape, generator=torch.Generator().manual_seed(seed + 7))
 
         def fingerprint(unit, vector=vector):
-            p, rows = unit
-            g = gradient[id(p)]
+            w, rows = unit
+            g = w.gradient
             return 0.0 if g is None else (g[rows].reshape(vector.shape) * vector).sum().item()
 
-        for rank, (p, rows) in enumerate(sorted(alike, key=fingerprint)):
-            _put(p.data[rows], f"{seed}/{rank}")
+        for rank, (w, rows) in enumerate(sorted(alike, key=fingerprint)):
+            _put(w.values[rows], f"{seed}/{rank}")
+
+
+def _splits(values: Tensor, width: int) -> bool:
+    return values.ndim > 0 and len(values) % width == 0
+
+
+class _Weight:
+    """A parameter, with its values and gradient as a layer of torch's would have them."""
+
+    def __init__(self, parameter: nn.Parameter, turned: bool):
+        self.parameter, self.turned, self.gradient = parameter, turned, None
+        self.values = parameter.data.T if turned else parameter.data

@@ -51,8 +51,8 @@ class _Untouched:
 UNTOUCHED = _Untouched()
 
 
-class Missing(Exception):
-    """The implementation lacks a name."""
+class Missing(BaseException):
+    """The implementation lacks a name. No `Exception`, which an experiment might wait for."""
 
 
 class Implementation:
@@ -139,6 +139,8 @@ class _Recorded:
         if result is None:
             self._calls.nothing.append(self._name)
         if isinstance(result, nn.Module):
+            if "_forward_hooks" not in vars(result):
+                raise TypeError(f"{self._name}.__init__ does not call super().__init__()")
             result.register_forward_hook(self._after_forward, with_kwargs=True)
             result.register_forward_pre_hook(self._before_forward, with_kwargs=True)
         return lab.noted(result, text) if _can_be_noted(result) else result

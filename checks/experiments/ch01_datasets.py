@@ -51,9 +51,35 @@ def equal(a, b):
     return "the same" if a == b else "different"
 
 
+def two(given, name):
+    """The two parts of what a function gave, in a message of ours where there are not two."""
+    if not isinstance(given, tuple | list) or len(given) != 2:
+        raise Misfit(f"{name} gives one {type(given).__name__}: (training, validation) is meant")
+    return given
+
+
 def numbers(split):
     """The two parts of a split as lists of Python's own numbers, whatever they are now."""
-    return [[int(i) for i in part] for part in split]
+    return [[int(i) for i in part] for part in two(split, "split_dataset")]
+
+
+def global_states():
+    """The global random states, by whose they are."""
+    _, key, place, *_ = np.random.get_state()
+    torchs = torch.get_rng_state().tolist()
+    return {"torch": torchs, "NumPy": (key.tolist(), place), "Python": random.getstate()}
+
+
+def set_anew(call):
+    """Whose global random state is the same after call(), wherever it was before: a seed is set."""
+    after = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        np.random.seed(seed)
+        random.seed(seed)
+        call()
+        after.append(global_states())
+    return [whose for whose in after[0] if after[0][whose] == after[1][whose]]
 
 
 def some(things):
@@ -65,6 +91,10 @@ def numbered(n):
     text = f"torch.linspace(0, 255, 72).byte()[normal({n}, 72).argsort(1)].reshape({n}, 3, 4, 6)"
     pictures = torch.linspace(0, 255, 72).byte()[normal(n, 72).argsort(1)].reshape(n, 3, 4, 6)
     return noted(pictures, text), noted(torch.arange(n), f"torch.arange({n})")
+
+
+def loaders(impl, *args, **options):
+    return two(impl.make_loaders(*args, **options), "make_loaders")
 
 
 class Misfit(TypeError):
@@ -96,8 +126,16 @@ def what(x, y):
 
 def epoch(loader, images):
     """One pass over a loader: the batches of labels, and how each image was turned, as words."""
-    batches = [(y.tolist(), turned(images[y.long()], x)) for x, y in pairs_of(loader)]
+    batches = [(y.tolist(), turned(images[known(y, images)], x)) for x, y in pairs_of(loader)]
     return [y for y, _ in batches], [words for _, words in batches]
+
+
+def known(y, images):
+    """Labels as indices: in these experiments they are the numbers of the images."""
+    y = y.long()
+    if y.numel() and not 0 <= y.min() <= y.max() < len(images):
+        raise Misfit(f"a label {y.max()} comes out of the loader, of labels 0…{len(images) - 1}")
+    return y
 
 
 def every(loader):
@@ -161,10 +199,13 @@ def floats_to_model_range(impl):
     ),
 )
 def other_dtypes(impl):
-    whole = uint8_images(3, 4, 6)
+    given = {
+        dtype: noted(uint8_images(3, 4, 6).to(dtype), f"uint8_images(3, 4, 6).to({dtype})")
+        for dtype in (torch.int64, torch.int16, torch.bool)
+    }
     return {
-        name: raises(lambda dtype=dtype: impl.to_model_range(whole.to(dtype)))
-        for name, dtype in (("int64", torch.int64), ("int16", torch.int16), ("bool", torch.bool))
+        str(dtype).removeprefix("torch."): raises(lambda x=x: impl.to_model_range(x))
+        for dtype, x in given.items()
     }
 
 
@@ -211,7 +252,9 @@ def flips_of_a_batch(impl):
         "images are": kinds(words),
         # Six sigma of a difference of two such shares are 0.09 for coins of their own. One coin a batch
         # leaves the share to 20 coins: there it is not looked at.
-        "share mirrored": share if any(len(set(batch)) > 1 for batch in by_batch) else None,
+        "share mirrored": share
+        if any(len(set(batch)) > 1 for batch in by_batch)
+        else "all of a batch or none",
         "neighbours treated alike": near(sum(map(alike, by_batch)) / pairs, 0.1),
         # Coins of their own: once in 10^21.
         "as many mirrored in each of 20 batches": "yes" if len(counts) == 1 else "no",
@@ -315,10 +358,10 @@ def evaluation(impl):
 def two_parts(impl):
     lengths = {}
     for n, fraction in ((100, 0.25), (17, 0.1), (14, 0.1), (7, 0.05), (10, 0.0), (2, 0.1)):
-        train, val = impl.split_dataset(n, fraction)
+        train, val = two(impl.split_dataset(n, fraction), "split_dataset")
         lengths[f"n={n}, {fraction}"] = [len(train), len(val)]
     tenth = impl.split_dataset(200)
-    train, val = impl.split_dataset(2000, val_fraction=0.3, seed=3)
+    train, val = two(impl.split_dataset(2000, val_fraction=0.3, seed=3), "split_dataset")
     numbers = [int(i) for part in (train, val) for i in part]
     places = np.sort(np.array([int(i) for i in val]))
     gaps = np.diff(places)
@@ -348,13 +391,9 @@ def two_parts(impl):
     ),
 )
 def seeds(impl):
-    def states():
-        everywhere = torch.get_rng_state().tolist(), np.random.get_state()[1].tolist()
-        return (*everywhere, np.random.get_state()[2], random.getstate())
-
-    before = states()
+    before = global_states()
     split = {seed: numbers(impl.split_dataset(100, 0.2, seed)) for seed in (0, 5, 6)}
-    after = states()
+    after = global_states()
     default = numbers(impl.split_dataset(100, 0.2))
     torch.manual_seed(1)
     np.random.seed(1)
@@ -400,7 +439,7 @@ def impossible_splits(impl):
 )
 def batches(impl):
     pictures, numbers = numbered(50)
-    train, val = impl.make_loaders(pictures, numbers, 8, val_fraction=0.2, flip=False)
+    train, val = loaders(impl, pictures, numbers, 8, val_fraction=0.2, flip=False)
     learnt, checked = list(pairs_of(train)), list(pairs_of(val))
     come = [*learnt, *checked]
     found = {int(label): image for x, y in come for label, image in zip(y, x, strict=True)}
@@ -409,7 +448,7 @@ def batches(impl):
     # The values of each channel tell the images apart, however they are turned.
     shown = [str(image.flatten(1).sort(1).values.tolist()) for x, _ in come for image in x]
     more, labels_of_more = numbered(53)
-    train, val = impl.make_loaders(more, labels_of_more, 8, val_fraction=0.2)
+    train, val = loaders(impl, more, labels_of_more, 8, val_fraction=0.2)
     return {
         "batches are": sorted({what(x, y) for x, y in come}),
         "labels that never come": some(not complete),
@@ -437,7 +476,7 @@ def batches(impl):
 )
 def flips_in_training_only(impl):
     pictures, numbers = numbered(80)
-    train, val = impl.make_loaders(pictures, numbers, 8, val_fraction=0.2, flip=True)
+    train, val = loaders(impl, pictures, numbers, 8, val_fraction=0.2, flip=True)
     ways, words, neighbours, pairs = {}, [], 0, 0
     for _ in range(6):
         for y, found in zip(*epoch(train, pictures), strict=True):
@@ -460,23 +499,34 @@ def flips_in_training_only(impl):
 
 @experiment(
     "1.6",
-    "training has a new order each epoch, validation always the same",
+    "training has a new order each epoch, validation always the same, and no seed is set",
     points=1,
     hint=(
         "In which order do images come in the first epoch, and in the second?",
         "shuffle=True for training, so that gradients of neighbours in the file are not always "
-        "added together; shuffle=False for validation.",
+        "added together; shuffle=False for validation. A seed set along the way would restart "
+        "everybody's random numbers: leave torch.manual_seed to the main program.",
     ),
 )
 def order(impl):
     pictures, numbers = numbered(60)
-    train, val = impl.make_loaders(pictures, numbers, 5, val_fraction=0.25)
+    train, val = loaders(impl, pictures, numbers, 5, val_fraction=0.25)
     first, second = every(train), every(train)
+
+    def one_epoch():
+        for loader in loaders(impl, pictures, numbers, 5, val_fraction=0.25):
+            every(loader)
+
+    # A split that sets a seed has lost its points in 1.5.
+    by_the_split = set_anew(lambda: impl.split_dataset(60, 0.25))
     return {
         "images in these epochs": [len(first), len(second)],
         "training, first and second epoch": equal(first, second),
         "an image twice in an epoch": some(len(set(first)) < len(first)),
         "validation, first and second time": equal(every(val), every(val)),
+        "global random states that are set anew": [
+            whose for whose in set_anew(one_epoch) if whose not in by_the_split
+        ],
     }
 
 
@@ -492,7 +542,7 @@ def order(impl):
 )
 def the_same_split(impl):
     pictures, numbers = numbered(60)
-    train, val = impl.make_loaders(pictures, numbers, 6, val_fraction=0.4, seed=7)
+    train, val = loaders(impl, pictures, numbers, 6, val_fraction=0.4, seed=7)
     learnt, checked = set(every(train)), set(every(val))
     part = {int(i) for i in impl.split_dataset(60, 0.4, 7)[1]}
     return {
@@ -535,6 +585,11 @@ misconception(
     "1.1",
     "calculated in uint8, which wraps around at 256: convert to float first",
     edit=("image.float() / 127.5 - 1", "(image * 2).float() / 255 - 1"),
+)
+misconception(
+    "1.1",
+    "bytes become float64: float32 is meant",
+    edit=("image.float() / 127.5 - 1", "image.double() / 127.5 - 1"),
 )
 misconception(
     "1.1",
@@ -624,6 +679,16 @@ misconception(
 )
 misconception(
     "1.3",
+    "flip(2) is W for one image, but H for a batch: count from the end, flip(-1)",
+    edit=("x.flip(-1)", "x.flip(2)"),
+)
+misconception(
+    "1.3",
+    "train_transform flips, but leaves the range as it is: to_model_range is missing",
+    edit=("    x = to_model_range(image)\n    if flip", "    x = image\n    if flip"),
+)
+misconception(
+    "1.3",
     "one coin for a whole batch: its images are all mirrored or none is",
     edit=("torch.rand(x.shape[:-3],", "torch.rand((),"),
 )
@@ -680,6 +745,21 @@ misconception(
 )
 misconception(
     "1.5",
+    "n_val is always rounded up, not to the nearest number",
+    edit=("round(val_fraction * n)", "int(np.ceil(val_fraction * n))"),
+)
+misconception(
+    "1.5",
+    "a split with nothing left to train on (n_val ≥ n) is accepted",
+    edit=(" or not 0 < n_val < n:", ":"),
+)
+misconception(
+    "1.5",
+    "val_fraction is not looked at: a negative one is accepted",
+    edit=("not 0 <= val_fraction < 1 or ", ""),
+)
+misconception(
+    "1.5",
     "n_val may become 0: max(1, …) is missing",
     edit=(
         ("max(1, round(val_fraction * n))", "round(val_fraction * n)"),
@@ -713,6 +793,24 @@ misconception(
     edit=(
         "torch.randperm(n, generator=torch.Generator().manual_seed(seed)).tolist()",
         "list(range(n))",
+    ),
+)
+misconception(
+    "1.5",
+    "every k-th image is for validation, and nothing is drawn: in sorted data classes come in step",
+    edit=(
+        "torch.randperm(n, generator=torch.Generator().manual_seed(seed)).tolist()",
+        "list(range(n))\n"
+        "    val = order[:: n // n_val][:n_val]\n"
+        "    return [i for i in order if i not in set(val)], val",
+    ),
+)
+misconception(
+    "1.5",
+    "seed 0 is taken for no seed (`if seed:`): ask `seed is None`, if at all",
+    edit=(
+        "generator=torch.Generator().manual_seed(seed)).tolist()",
+        "generator=torch.Generator().manual_seed(seed) if seed else None).tolist()",
     ),
 )
 misconception(
@@ -809,6 +907,20 @@ misconception(
 )
 misconception(
     "1.6",
+    "images and labels are taken at i: it counts within the part, indices[i] within the whole set",
+    edit=("index = self.indices[i]", "index = i"),
+)
+misconception(
+    "1.6",
+    "a seed is set where loaders are made or used (torch.manual_seed): everybody's random numbers restart",
+    edit=(
+        "    train, val = split_dataset(len(images), val_fraction, seed)\n",
+        "    train, val = split_dataset(len(images), val_fraction, seed)\n"
+        "    torch.manual_seed(seed)\n",
+    ),
+)
+misconception(
+    "1.6",
     "the label is taken at i and the image at indices[i]: images get other images' labels",
     edit=("self.labels[index]", "self.labels[i]"),
 )
@@ -852,6 +964,11 @@ misconception(
     "1.6",
     "a batch larger than the training part passes: an epoch then has no step at all",
     edit=("if batch_size < 1 or len(train) < batch_size:", "if batch_size < 1:"),
+)
+misconception(
+    "1.6",
+    "a batch of all training images is refused: it is the largest that can be filled",
+    edit=("len(train) < batch_size:", "len(train) <= batch_size:"),
 )
 misconception(
     "1.6",

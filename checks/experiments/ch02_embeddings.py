@@ -5,18 +5,35 @@ observed there by itself; and few experiments use the null label, which some pro
 """
 
 from checks import experiment, misconception
+from checks.elsewhere import DEVICE, brought_back, elsewhere
 from checks.lab import *
 
 
 def labelled(impl, classes, dim):
     """A class embedding with known rows."""
-    return joined(filled(impl.ClassEmbedding(classes, dim), labels(0), names="table"), classes, dim)
+    module = filled(impl.ClassEmbedding(classes, dim), labels(0), names="table")
+    if not list(module.parameters()):
+        raise TypeError(
+            "ClassEmbedding has no parameters: its vectors have to be an nn.Embedding or nn.Parameters"
+        )
+    return joined(module, classes, dim)
 
 
 def weighted(impl, classes, dim, t, y):
     """A condition embedding with weights that depend on what each parameter does."""
-    module = filled(impl.ConditionEmbedding(classes, dim), t, y, names="label.table mlp.0 mlp.2")
+    module = impl.ConditionEmbedding(classes, dim)
+    names = "label.table mlp.0 mlp.2"
+    module = filled(module, t, y, names=names, turned=kept_as_in_out(module, dim))
     return joined(module, classes, dim)
+
+
+def kept_as_in_out(module, dim):
+    """Which weights of the MLP are (in, out), for x @ w + b: both, where the first one shows it."""
+    lazy = torch.nn.parameter.is_lazy
+    shapes = [tuple(p.shape) for p in module.parameters() if not lazy(p)]
+    first, second = (dim, 4 * dim), (4 * dim, 4 * dim)
+    shown = first in shapes and first[::-1] not in shapes
+    return lambda p: shown and tuple(p.shape) in (first, second)
 
 
 def joined(module, classes, dim):
@@ -52,6 +69,18 @@ def pulled(module, target, *inputs):
         return None
     descend(lambda: ((module(*inputs) - target) ** 2).sum() / 2, module.parameters(), 1, rate=1.0)
     return module(*inputs)
+
+
+def away(module, t):
+    """Where that lies which a module gives when it and t are on another device, in words."""
+    right = "where t is"
+    try:
+        with elsewhere():
+            there = module.to(DEVICE)(t.to(DEVICE))
+    except Exception as error:
+        # Anything else is something that the stand-in for a GPU cannot do.
+        return "an error: two devices meet" if "same device" in str(error) else right
+    return right if isinstance(brought_back(there), torch.Tensor) else brought_back(there)
 
 
 @experiment(
@@ -102,13 +131,14 @@ def goes_on_to_the_last_timestep(impl):
 
 @experiment(
     "2.1",
-    "There is nothing to learn in it, and it gives float32",
+    "There is nothing to learn in it, and it gives float32, on the device of t",
     points=1,
     hint=(
         "The frequencies are constants. A tensor that optimisers leave alone is a buffer, or is made "
         "anew in each call.",
         "nn.Parameter is for what is learnt: use self.register_buffer(…). A numpy table needs "
-        "torch.from_numpy(table).float(), because numpy counts in float64.",
+        "torch.from_numpy(table).float(), because numpy counts in float64. What is made in the call needs "
+        "device=t.device.",
     ),
 )
 def is_a_constant(impl):
@@ -119,6 +149,7 @@ def is_a_constant(impl):
         "shape": list(embedded.shape),
         "learnable": distinct(module)["numbers"],
         "carries a gradient": embedded.requires_grad,
+        "with t on another device": away(module, timesteps(3)),
     }
 
 
@@ -215,7 +246,7 @@ def none_teaches_the_null_class(impl):
 )
 def refuses_labels_outside(impl):
     module = impl.ClassEmbedding(5, 6)
-    cases = [(0, 5), (0, -1), (6, 2), (3, 1, 700), (-6, 4)]
+    cases = [(0, 5), (0, -1), (6, 2), (3, 1, 700), (-6, 4), (-1, 6)]
     return {str(list(case)): raises(lambda c=case: module(labels(*c))) for case in cases}
 
 
@@ -327,6 +358,16 @@ misconception(
         "torch.cat([angles.sin(), angles.cos()], dim=1)",
         "torch.stack([angles.sin(), angles.cos()], dim=2).flatten(1)",
     ),
+)
+misconception(
+    "2.1",
+    "sines and cosines are put below each other (dim=0): they go side by side, dim=1",
+    edit=("angles.cos()], dim=1)", "angles.cos()], dim=0)"),
+)
+misconception(
+    "2.1",
+    "the frequencies stay behind on the CPU when t is on another device",
+    edit=("self.frequencies[None, :]", "self.frequencies.cpu()[None, :]"),
 )
 misconception(
     "2.1",
@@ -456,6 +497,11 @@ misconception(
 )
 misconception(
     "2.2",
+    "max_norm in the table: longer vectors are cut down as soon as they are looked up",
+    edit=("num_classes + 1, dim)", "num_classes + 1, dim, max_norm=1.0)"),
+)
+misconception(
+    "2.2",
     "padding_idx on the null class, and y=None looks it up as well: nothing ever trains it",
     edit=(
         ("num_classes + 1, dim)", "num_classes + 1, dim, padding_idx=num_classes)"),
@@ -539,8 +585,16 @@ misconception(
 )
 misconception(
     "2.2",
-    "labels are not looked at: outside the table torch raises an IndexError, not a ValueError",
+    "labels outside end in torch's IndexError: look at them before the table does, and raise a ValueError",
     edit=('if y.device.type == "cpu" and y.numel() and', "if False and"),
+)
+misconception(
+    "2.2",
+    "refused only when all labels of a batch are outside: a single one is enough (any, not all)",
+    edit=(
+        "not 0 <= y.min() <= y.max() <= self.num_classes",
+        "((y < 0) | (y > self.num_classes)).all()",
+    ),
 )
 misconception(
     "2.2",
@@ -635,6 +689,11 @@ misconception(
 )
 misconception(
     "2.3",
+    "sigmoid for SiLU, which is x · sigmoid(x)",
+    edit=("nn.SiLU()", "nn.Sigmoid()"),
+)
+misconception(
+    "2.3",
     "tanh for SiLU",
     edit=("nn.SiLU()", "nn.Tanh()"),
 )
@@ -665,6 +724,24 @@ misconception(
     "2.3",
     "the second Linear goes back to dim: cond has 4·dim numbers",
     edit=("nn.Linear(4 * dim, 4 * dim))", "nn.Linear(4 * dim, dim))"),
+)
+misconception(
+    "2.3",
+    "the MLP is not used: the sum itself comes back",
+    edit=("self.mlp(self.time(t) + self.label(y))", "self.time(t) + self.label(y)"),
+)
+misconception(
+    "2.3",
+    "the layer between has 2·dim numbers: both layers end with 4·dim",
+    edit=(
+        "nn.Linear(dim, 4 * dim), nn.SiLU(), nn.Linear(4 * dim, 4 * dim))",
+        "nn.Linear(dim, 2 * dim), nn.SiLU(), nn.Linear(2 * dim, 4 * dim))",
+    ),
+)
+misconception(
+    "2.3",
+    "the first Linear has no bias",
+    edit=("nn.Linear(dim, 4 * dim), nn.SiLU()", "nn.Linear(dim, 4 * dim, bias=False), nn.SiLU()"),
 )
 misconception(
     "2.3",

@@ -315,7 +315,13 @@ def chance_and_device(impl):
 def sorts(impl, p, copies, batches):
     """Labels 0…8 and a few more, copied, and what came of them in many calls: y, (batches, B)."""
     y = labels(*((3, 0, 8, 1, 5, 0, 2, 7, 4, 6, 3, 1) * copies))
-    return y, torch.stack([impl.drop_labels(y, p, NULL) for _ in range(batches)])
+    out = [impl.drop_labels(y, p, NULL) for _ in range(batches)]
+    odd = [x for x in out if isinstance(x, torch.Tensor) and x.shape != y.shape]
+    if odd:
+        raise ValueError(
+            f"of labels {tuple(y.shape)} came {tuple(odd[0].shape)}: each keeps its place"
+        )
+    return y, torch.stack(out)
 
 
 @experiment(
@@ -578,7 +584,9 @@ def sees_the_dropped_labels(impl):
         "label_dropout=1": seen(pictures(120), y, label_dropout=1.0),
         "label_dropout=0": seen(pictures(120), y, label_dropout=0.0),
         # Six sigma of the difference of two. One coin a batch, or none at all, is no share.
-        "share dropped by itself": near(sum(shares) / len(shares), 0.066) if own else None,
+        "share dropped by itself": near(sum(shares) / len(shares), 0.066)
+        if own
+        else "all of a batch or none",
     }
 
 
@@ -809,6 +817,16 @@ misconception(
         "(batch_size,), device=device, generator=generator)",
         "(1,), device=device, generator=generator).expand(batch_size)",
     ),
+)
+misconception(
+    "6.1",
+    "a single timestep, of shape (1,): there is one for each image, (B,)",
+    edit=("(batch_size,), device=device", "(1,), device=device"),
+)
+misconception(
+    "6.1",
+    "T is taken for 1000: it is an argument",
+    edit=("torch.randint(0, timesteps,", "torch.randint(0, 1000,"),
 )
 misconception(
     "6.1",
@@ -1156,6 +1174,21 @@ misconception(
 )
 misconception(
     "6.4",
+    "t goes to the model as a float: it is a whole number",
+    edit=("t, noise), t, y)", "t, noise), t.float(), y)"),
+)
+misconception(
+    "6.4",
+    "t and y are exchanged in the call of the model: model(x_t, t, y)",
+    edit=("t, noise), t, y)", "t, noise), y, t)"),
+)
+misconception(
+    "6.4",
+    "x_t is cut off at −1 and 1: noise may reach beyond",
+    edit=("t, noise), t, y)", "t, noise).clamp(-1, 1), t, y)"),
+)
+misconception(
+    "6.4",
     "the labels are not handed to the model",
     edit=("t, noise), t, y)", "t, noise), t, None)"),
 )
@@ -1227,6 +1260,11 @@ misconception(
     "6.4",
     "the sum over the elements of each image: the mean over all elements is wanted",
     edit=(".mean(dim=(1, 2, 3))", ".sum(dim=(1, 2, 3))"),
+)
+misconception(
+    "6.4",
+    'F.mse_loss has taken the mean already: reduction="none" keeps the images apart',
+    edit=('wanted, reduction="none")', "wanted)"),
 )
 misconception(
     "6.4",

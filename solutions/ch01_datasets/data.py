@@ -203,6 +203,8 @@ def make_loaders(
     Validation goes through `eval_transform`: every image, each once, in the same order each time, the
     last batch as small as it comes. So two validation losses differ by the model only.
 
+    No seed of torch's, NumPy's or Python's global random numbers is set, in here or while loading.
+
     Args:
         images: (N, C, H, W) uint8.
         labels: (N,) int64; labels[i] belongs to images[i].

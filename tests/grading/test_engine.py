@@ -34,7 +34,11 @@ WRONG = ("self.mlp(self.time(t) + self.label(y))", "self.mlp(self.time(t) * self
 
 
 def by_name(result) -> dict[str, str]:
-    return {each.experiment.name: each.verdict for each in result.results}
+    return {name: each.verdict for name, each in by_name_results(result).items()}
+
+
+def by_name_results(result) -> dict:
+    return {each.experiment.name: each for each in result.results}
 
 
 def test_a_mistake_that_is_not_reached_is_not_tried_and_nothing_is_lost(grader):
@@ -149,6 +153,54 @@ def test_who_draws_with_a_copy_of_the_model_is_seen(grader, submit):
         text += f"{loop} = lambda m, *a, f={loop}, **k: f(copy.deepcopy(m), *a, **k)\n"
     result = grader.grade(7, submit(7, text))
     assert [r.symptom for r in result.results if r.verdict != PASSED] == []
+
+
+def test_a_missing_name_is_no_exception_that_an_experiment_waits_for(grader, submit):
+    text = solution(1).replace("to_model_range", "to_range")
+    result = grader.grade(1, submit(1, text), only="1.1")
+    assert {r.symptom for r in result.results} == {"data.py has no to_model_range"}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        (
+            "nn.Sequential(nn.Linear(dim, 4 * dim), nn.SiLU(), nn.Linear(4 * dim, 4 * dim))",
+            "[nn.Linear(dim, 4 * dim), nn.SiLU(), nn.Linear(4 * dim, 4 * dim)]",
+            "ConditionEmbedding.mlp holds layers",
+        ),
+        (
+            "super().__init__()\n        if dim < 4",
+            "if dim < 4",
+            "SinusoidalPositionEmbeddings.__init__ does not call super().__init__()",
+        ),
+    ],
+)
+def test_what_torch_cannot_know_of_is_told(old, new, says, grader, submit):
+    text = edited(solution(2), old, new)
+    text = (
+        text.replace("self.mlp(self.time", "self.mlp[2](self.mlp[0](self.time")
+        if "[" in new
+        else text
+    )
+    text = text.replace("+ self.label(y))", "+ self.label(y)))") if "[" in new else text
+    result = grader.grade(2, submit(2, text))
+    assert any(says in r.symptom for r in result.results)
+
+
+def test_layers_in_a_list_beside_their_registration_are_fine(grader, submit):
+    text = edited(
+        solution(2),
+        "nn.Linear(4 * dim, 4 * dim))\n",
+        "nn.Linear(4 * dim, 4 * dim))\n        self.all = [self.time, self.label, *self.mlp]\n",
+    )
+    assert grader.grade(2, submit(2, text)).passed
+
+
+def test_the_name_of_an_exception_is_no_shifted_timestep(grader, submit):
+    text = edited(solution(6), 'wanted, reduction="none")', "wanted)[:, 0]")
+    results = by_name_results(grader.grade(6, submit(6, text)))
+    assert results["6.4-refuses-other-targets"].mistakes == ()
 
 
 def test_no_file_is_not_started(grader, tmp_path):

@@ -47,7 +47,8 @@ MISTAKES = {
         ),
         ("torch.full_like(t, self.label.rows - 1)", "torch.zeros_like(t)"),
     ],
-    "labels are not looked at: outside the table torch raises an IndexError, not a ValueError": [
+    "labels outside end in torch's IndexError: look at them before the table does, "
+    "and raise a ValueError": [
         ("if y.lt(0).any():", "if y is None:"),
         ("if y.ge(self.rows).any():", "if y is None:"),
         ("F.one_hot(y, self.rows).to(self.table.dtype) @ self.table", "F.embedding(y, self.table)"),

@@ -42,9 +42,8 @@ MISTAKES = {
     "labels are shifted: class y gets row y + 1, and the null class wraps around to row 0": [
         ("torch.vstack([table, null])", "torch.vstack([table[1:], null, table[0]])")
     ],
-    "labels are not looked at: outside the table torch raises an IndexError, not a ValueError": [
-        ("if label < 0 or label > len(table):", "if label is None:")
-    ],
+    "labels outside end in torch's IndexError: look at them before the table does, "
+    "and raise a ValueError": [("if label < 0 or label > len(table):", "if label is None:")],
     "negative labels are accepted: they count from the end of the table": [
         ("if label < 0 or label > len(table):", "if label > len(table):"),
         ("F.embedding(y, torch.vstack([table, null]))", "torch.vstack([table, null])[y]"),
