@@ -40,6 +40,7 @@ class Pool:
         self.layers = layers
         self._process: subprocess.Popen | None = None
         self._control: socket.socket | None = None
+        self._starting = threading.Lock()  # the learner's child and the reference's start at once
         # What the zygote has to say, if it cannot start.
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 (open as long as the zygote)
         self.prepare()
@@ -92,17 +93,18 @@ class Pool:
         Path(job["scratch"], COMPILED).write_bytes(code)
         for file in given:
             shutil.copy(file, job["scratch"])
-        self.prepare()
-        if self.fork:
-            try:
-                return self._forked(job)
-            except OSError:  # a submission has killed the zygote
-                self._process.kill()
-                self._process.wait()
-                self.prepare()
-                return self._forked(job)
-        process, self._process = self._process, None
-        self.prepare()
+        with self._starting:
+            self.prepare()
+            if self.fork:
+                try:
+                    return self._forked(job)
+                except OSError:  # a submission has killed the zygote
+                    self._process.kill()
+                    self._process.wait()
+                    self.prepare()
+                    return self._forked(job)
+            process, self._process = self._process, None
+            self.prepare()
         process.stdin.write(json.dumps(job).encode() + b"\n")
         process.stdin.flush()
         return Worker(process.stdout, process.stdin, process.stderr, job, process=process)

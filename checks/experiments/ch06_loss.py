@@ -638,7 +638,12 @@ def loss_of_fresh_noise(impl):
             "noise in x_t": character(noise),
             "the loss is": formula(loss, model, schedule, x_0),
         }
-    return seen
+    # A little that all pixels of an image have in common shows only in the mean of many.
+    model, large = toy_model(NULL), images(64, 1, 32, 32)
+    stepped(impl, model, large, y[:64], schedule=schedule)
+    saw = heard(model)
+    noise = noise_in(saw["x"], large, alpha_bar(schedule, saw["t"]))
+    return {**seen, "means of large images, spread": near(noise.mean((1, 2, 3)).std(), 0.03)}
 
 
 @experiment(
@@ -1412,6 +1417,16 @@ misconception(
     "6.5",
     "the step draws noise from 0 to 1 (rand): normal noise (randn) is wanted",
     edit=("noise = torch.randn(x_0.shape", "noise = torch.rand(x_0.shape"),
+)
+misconception(
+    "6.5",
+    "each image's noise has an offset of its own (offset noise): its numbers are independent of each other",
+    edit=(
+        "    return p_losses(model, schedule, x_0, t,",
+        "    noise = noise + 0.1 * torch.randn(\n"
+        "        *x_0.shape[:2], 1, 1, device=x_0.device, generator=generator)\n"
+        "    return p_losses(model, schedule, x_0, t,",
+    ),
 )
 misconception(
     "6.5",
