@@ -165,9 +165,10 @@ def hint(
     level: Annotated[
         int | None, typer.Option(help="How many hints. Default: one more each time.", min=1)
     ] = None,
+    submission: Submission = CHAPTERS,
 ):
     """Give a hint on what failed last time (or on all of it); asked again, a plainer one."""
-    history = History(CHAPTERS)
+    history = History(submission)
     asked = _exercise(exercise).chosen(exercise)
     failed = [e for e in asked if history.failures(e.name)]
     for e in failed or asked:
@@ -374,15 +375,17 @@ def _show(numbers, submission, own, only, json, verbose, feedback) -> None:
     if report.out.is_terminal:
         report.say("checking…", "dim")
 
+    theirs = None if submission == CHAPTERS else submission
+
     def tell(index: int, result: ChapterResult) -> None:
-        report.chapter(result, policy, verbose)
+        report.chapter(result, policy, verbose, theirs)
         history.note_results(result.results)
         waiting[index] = result
         if json:
             write_json(json, report.as_json(waiting))
 
     results = _grade(numbers, submission, own, only, lambda e: policy(e) == "named", tell)
-    report.next_step(results, None if submission == CHAPTERS else submission)
+    report.next_step(results, theirs)
     raise typer.Exit(_code(results))
 
 

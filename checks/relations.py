@@ -33,7 +33,18 @@ def relation(expected, got, where: str = "") -> str | None:
         return _axes(right, seen) or _broadcast(right, seen)
     if _close(seen, right, 10 * _CLOSE):
         return None  # too small a difference to say anything about
-    checks = (_sign, _ranges, _same_for_all, _axes, _reversed, _shifted, _clamped, _factor, _affine)
+    checks = (
+        _zero,
+        _sign,
+        _ranges,
+        _same_for_all,
+        _axes,
+        _reversed,
+        _shifted,
+        _clamped,
+        _factor,
+        _affine,
+    )
     return next((says for check in checks if (says := check(right, seen))), None)
 
 
@@ -71,6 +82,10 @@ def _ranges(right, seen):
 
 def _within(values, low, high) -> bool:
     return low - 1e-3 <= values.min() and values.max() <= high + 1e-3
+
+
+def _zero(right, seen):
+    return "it is 0 everywhere" if right.size and not seen.any() else None
 
 
 def _same_for_all(right, seen):

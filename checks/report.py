@@ -44,12 +44,13 @@ def clean(text: str) -> str:
     return re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]", "�", text)
 
 
-def chapter(result: ChapterResult, feedback, verbose: bool) -> None:
+def chapter(result: ChapterResult, feedback, verbose: bool, submission: Path | None = None) -> None:
     """One chapter, an experiment a paragraph.
 
     Args:
         feedback: experiment → "pass", "symptom" or "named".
         verbose: also what the submission printed.
+        submission: the folder that was graded; None for the learner's own.
     """
     heading = Text(f"Chapter {result.chapter.number} · {result.chapter.title}", "bold")
     heading.append(f"   {points(result)}", "green" if result.passed else "yellow")
@@ -61,7 +62,7 @@ def chapter(result: ChapterResult, feedback, verbose: bool) -> None:
     for each in result.results:
         told = (each.symptom, each.frames)
         brief = each.verdict in (CRASHED, TIMED_OUT) and told == same_crash
-        _experiment(each, "pass" if brief else feedback(each.experiment))
+        _experiment(each, "pass" if brief else feedback(each.experiment), submission)
         same_crash = told
     if verbose:
         _printed(result)
@@ -69,7 +70,7 @@ def chapter(result: ChapterResult, feedback, verbose: bool) -> None:
         say(f"    your code printed {lines} line{'s' * (lines > 1)}: --verbose shows them", "dim")
 
 
-def _experiment(result: Result, feedback: str) -> None:
+def _experiment(result: Result, feedback: str, submission: Path | None) -> None:
     e = result.experiment
     mark, style = _MARKS[result.verdict]
     line = Text(f"  {mark} {e.id} ", style)
@@ -95,9 +96,14 @@ def _experiment(result: Result, feedback: str) -> None:
             if picture := picture_of(mistake):
                 _indented(f"a model trained with this mistake draws this: {_near(picture)}", "dim")
     else:
-        _indented(
-            f"hint:  python -m checks hint {e.id}    name it:  python -m checks why {e.id}", "dim"
-        )
+        asked = f"{e.id}{_of(submission)}"
+        _indented(f"hint:  python -m checks hint {asked}", "dim")
+        _indented(f"name it:  python -m checks why {asked}", "dim")
+
+
+def _of(submission: Path | None) -> str:
+    """The option that names a submission, for a command to be copied."""
+    return f" --submission {shlex.quote(str(submission))}" if submission else ""
 
 
 def _named(result: Result) -> str:
@@ -199,7 +205,7 @@ def next_step(
         watched: whether saving is all that it takes to be graded again.
     """
     command = "python -m checks"
-    of = f" --submission {shlex.quote(str(submission))}" if submission else ""
+    of = _of(submission)
     for result in results:
         waiting = [r for r in result.results if r.verdict != PASSED and not r.experiment.star]
         if waiting:

@@ -150,7 +150,7 @@ class Watch:
     def _show(self, header: str, result: ChapterResult) -> None:
         report.out.clear()  # does nothing where the output is no terminal
         report.say(header, "dim")
-        report.chapter(result, self.policy, self.verbose)
+        report.chapter(result, self.policy, self.verbose, self.theirs)
         self.history.note_results(result.results)
         lost = [r for r in result.results if r.experiment.name in self.held and r.verdict != PASSED]
         self.held = frozenset(r.experiment.name for r in result.results if r.verdict == PASSED)

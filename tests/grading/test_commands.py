@@ -61,7 +61,10 @@ def test_the_first_failure_shows_the_symptom_the_second_names_it(run, wrong):
     first = run("chapter", 2, "--submission", wrong)
     assert first.returncode == 1
     assert "expected float32" in first.stdout and ">>> from checks.lab import *" in first.stdout
-    assert NAME not in first.stdout and "why 2.3" in first.stdout
+    assert NAME not in first.stdout
+    for command in ("why", "hint"):
+        assert f"python -m checks {command} 2.3 --submission {wrong}" in first.stdout
+    assert run("hint", "2.3", "--submission", wrong).returncode == 0
     second = run("chapter", 2, "--submission", wrong)
     assert NAME in second.stdout
     assert "Next: mend 2.3" in second.stdout

@@ -424,6 +424,7 @@ def test_general_relations_on_long_axes_and_without_gradients():
     assert "off by one" in relation(array(right[:-1]), array(right[1:]))
     assert "no gradient" in relation(array(right), None, "gradient of x")
     assert "return missing" in relation(array(right), None)
+    assert relation(array(right), array(0 * right)) == "it is 0 everywhere"
     assert relation(array(right), array(right * (1 + 5e-4))) is None  # too small to be believed
 
 
