@@ -17,6 +17,7 @@ import select
 import signal
 import socket
 import sys
+import tempfile
 import time
 import traceback
 from contextlib import suppress
@@ -211,6 +212,7 @@ def _forget_environment(scratch: str) -> None:
         del os.environ[name]
     for name in ("HOME", "TMPDIR", "TEMP", "TMP"):
         os.environ[name] = scratch
+    tempfile.tempdir = None  # some package may have asked where it is, and Python remembers
 
 
 def _lock(job: dict, sandbox) -> list[str]:

@@ -529,3 +529,10 @@ def test_the_judge_has_no_torch():
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_what_a_chapter_needs_disturbs_no_other():
+    """Chapter 9 has open_clip imported for all children; the files of chapter 8 still find their place."""
+    with Grader() as grader:
+        assert grader.grade(9, ROOT / "solutions", only="9.1").passed
+        assert grader.grade(8, ROOT / "solutions", only="8.6").passed
