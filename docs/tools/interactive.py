@@ -178,7 +178,7 @@ def _symptom(
         f'(<a href="../chapters/ch{number:02}/#mistakes-{mistake.id.replace(".", "-")}">'
         f"chapter {number}, exercise {mistake.id}</a>). {trained} {_measured(found)}</p>"
         '<details class="mistake"><summary>In code: − the mistake, + what mends it</summary>'
-        f"<div data-search-exclude>{corrections(chapter, mistake)}</div></details>"
+        f"{corrections(chapter, mistake)}</details>"
         f"<p>Found by <code>python -m checks chapter {number} --only {mistake.id}</code>, which says that "
         f"this does not hold:</p><ul>{held}</ul>"
         f"<p><code>python -m checks why {mistake.id}</code> names the mistake.</p></figcaption></figure>\n"

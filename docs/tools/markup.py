@@ -31,11 +31,13 @@ def code(text: str) -> str:
 
 
 def difference(before: str, after: str) -> str:
-    """What has to be taken out of a text and put into it, each place with the lines next to it."""
+    """What has to be taken out of a text and put into it, each place below the line before it."""
     old, new = before.splitlines(), after.splitlines()
     places = []
     for group in difflib.SequenceMatcher(None, old, new, autojunk=False).get_grouped_opcodes(1):
         lines = []
+        if len(group) > 1 and group[-1][0] == "equal":
+            group.pop()
         for tag, i, j, k, m in group:
             if tag == "equal":
                 lines += [(" ", line) for line in old[i:j]]
@@ -43,7 +45,11 @@ def difference(before: str, after: str) -> str:
                 lines += [("−", line) for line in old[i:j]] + [("+", line) for line in new[k:m]]
         indent = min(len(line) - len(line.lstrip()) for _, line in lines if line.strip())
         places.append("".join(_change(sign, line[indent:]) for sign, line in lines))
-    return '<div class="highlight"><pre><code>' + "\n".join(places) + "</code></pre></div>"
+    return (
+        '<div class="highlight" data-search-exclude><pre><code>'
+        + "\n".join(places)
+        + "</code></pre></div>"
+    )
 
 
 def _change(sign: str, words: str) -> str:

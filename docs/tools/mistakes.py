@@ -43,7 +43,7 @@ def _item(chapter: Chapter, mistake: Misconception, root: str) -> str:
     if mistake.edits:
         told = (
             f'<details class="mistake"><summary>{says}</summary>'
-            f"<div data-search-exclude>{corrections(chapter, mistake)}</div></details>"
+            f"{corrections(chapter, mistake)}</details>"
         )
     picture = picture_of(mistake.says)
     return f"<li>{told}{_symptom(picture.name, root) if picture else ''}</li>\n"

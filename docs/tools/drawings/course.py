@@ -1,5 +1,6 @@
 """The first page and the map of the chapters."""
 
+from docs.tools.drawings.sprites import COLOURS
 from docs.tools.stamped import figure
 
 
@@ -13,6 +14,7 @@ from docs.tools.stamped import figure
 def denoising() -> bytes:
     """Five classes on their way from noise to picture, drawn by the shipped model."""
     import torch
+    from PIL import Image
 
     from ddpm_ref.pictures import encode, grid
     from ddpm_ref.runs import load_painter
@@ -32,7 +34,8 @@ def denoising() -> bytes:
         callback=lambda i, t, x_t, x_0: seen.update({i: x_t}),
     )
     columns = [noise, *(seen[i] for i in shown)]  # each (5, 3, 16, 16)
-    return encode(grid(torch.stack(columns, dim=1).flatten(0, 1), len(columns), zoom=5), "png")
+    drawn = grid(torch.stack(columns, dim=1).flatten(0, 1), len(columns), zoom=5)
+    return encode(drawn.quantize(COLOURS, dither=Image.Dither.NONE), "png", optimize=True)
 
 
 # What each chapter builds on, an arrow each. Any can be begun first: the grader lends the rest.
