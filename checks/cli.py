@@ -141,7 +141,7 @@ def watch(
             raise Problem(f"There is no exercise {only} there{_known(str(number))}.")
     watched = watching.Watched(submission.resolve(), number, own)
     watched.first()  # a chapter that does not exist is told before torch is waited for
-    theirs = None if submission == CHAPTERS else submission
+    theirs = _theirs(submission)
     try:
         with Grader(pool=_take_pool()) as grader:
             watching.Watch(grader, watched, only, policy, history, verbose, theirs).run()
@@ -359,6 +359,11 @@ def _take_pool() -> Pool:
     return _pool.pop() if _pool else Pool()
 
 
+def _theirs(submission: Path) -> Path | None:
+    """The submission where it is not the learner's own: commands to be copied then name it."""
+    return None if submission == CHAPTERS else submission
+
+
 def _show(numbers, submission, own, only, json, verbose, feedback) -> None:
     history = History(submission)
     policy = _policy(feedback, history)
@@ -375,7 +380,7 @@ def _show(numbers, submission, own, only, json, verbose, feedback) -> None:
     if report.out.is_terminal:
         report.say("checking…", "dim")
 
-    theirs = None if submission == CHAPTERS else submission
+    theirs = _theirs(submission)
 
     def tell(index: int, result: ChapterResult) -> None:
         report.chapter(result, policy, verbose, theirs)

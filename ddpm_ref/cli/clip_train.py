@@ -14,17 +14,17 @@ from ddpm_ref.cli.common import (
     ImageSize,
     Json,
     Seed,
+    WeightsFile,
     app,
     at_least,
     pick_device,
     write_json,
 )
-from ddpm_ref.errors import UserError
 
 
 @app.command("clip-train")
 def clip_train(
-    out: Annotated[Path, typer.Argument(help="The file to write, NAME.safetensors.")],
+    out: WeightsFile,
     dataset: Dataset = "shapes",
     data_dir: DataDir = None,
     image_size: ImageSize = None,
@@ -39,8 +39,6 @@ def clip_train(
     --clip-weights FILE.
     """
     at_least("--steps", steps, 3)
-    if out.suffix != ".safetensors":
-        raise UserError(f"The name of the file must end in .safetensors, got {out.name}.")
     from ddpm_ref.clip.models import read_small, write_small
     from ddpm_ref.clip.train import SETTINGS, Captioned, train_clip, vocabulary, zero_shot
     from ddpm_ref.runs import command_line, make_folder

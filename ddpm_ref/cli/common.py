@@ -48,6 +48,41 @@ app = typer.Typer(
 )
 
 
+def at_least(option: str, value: float, least: float) -> None:
+    """Raise UserError unless value ≥ least (a tiny `least` means: above 0)."""
+    if not value >= least or math.isinf(value):
+        wanted = f"at least {least:g}" if least >= 1 or least == 0 else "above 0"
+        raise UserError(f"{option} must be {wanted}, got {value:g}.")
+
+
+def one_of(option: str, value: str | None, choices: tuple[str, ...]) -> str | None:
+    """Raise UserError unless value is None or one of the choices; returns it."""
+    if value is not None and value not in choices:
+        raise UserError(f"{option} cannot be {value!r}: {closest_hint(value, choices)}.")
+    return value
+
+
+def finite(option: str, value: float | None) -> float | None:
+    """Raise UserError unless value is None or finite; returns it."""
+    if value is not None and not math.isfinite(value):
+        raise UserError(f"{option} must be a finite number, got {value}.")
+    return value
+
+
+def _guidance(scale: float | None) -> float | None:
+    return finite("--guidance-scale", scale)
+
+
+def _checkpoint(name: str) -> str:
+    return one_of("--checkpoint", name, ("last", "best"))
+
+
+def _weights_file(path: Path) -> Path:
+    if path.suffix != ".safetensors":
+        raise UserError(f"The name of the file must end in .safetensors, got {path.name}.")
+    return path
+
+
 def _seed(value: int) -> int:
     if not 0 <= value < 2**62:
         raise UserError(f"--seed must lie between 0 and {2**62 - 1}, got {value}.")
@@ -75,11 +110,12 @@ Model = Annotated[
         show_default=False,
     ),
 ]
-
-
-Checkpoint = Annotated[str, typer.Option(help="Which checkpoint of a run: last or best.")]
-
-
+Checkpoint = Annotated[
+    str, typer.Option(help="Which checkpoint of a run: last or best.", callback=_checkpoint)
+]
+WeightsFile = Annotated[
+    Path, typer.Argument(help="The file to write, NAME.safetensors.", callback=_weights_file)
+]
 Classes = Annotated[
     list[str] | None,
     typer.Option(
@@ -88,8 +124,6 @@ Classes = Annotated[
         show_default=False,
     ),
 ]
-
-
 Code = Annotated[
     str | None,
     typer.Option(
@@ -99,11 +133,7 @@ Code = Annotated[
         show_default=False,
     ),
 ]
-
-
 Seed = Annotated[int, typer.Option(help="The same seed draws the same pictures.", callback=_seed)]
-
-
 Sampler = Annotated[
     str | None,
     typer.Option(
@@ -111,14 +141,10 @@ Sampler = Annotated[
         show_default=False,
     ),
 ]
-
-
 Steps = Annotated[
     int | None,
     typer.Option(help="Sampling steps of ddim and dpm. Default: the run's.", show_default=False),
 ]
-
-
 Eta = Annotated[
     float | None,
     typer.Option(
@@ -126,32 +152,25 @@ Eta = Annotated[
         show_default=False,
     ),
 ]
-
-
 Guidance = Annotated[
     float | None,
     typer.Option(
         "--guidance-scale",
         help="0 ignores the class, 1 follows it, above 1 exaggerates it. Default: the run's.",
+        callback=_guidance,
         show_default=False,
     ),
 ]
-
-
 Json = Annotated[
     Path | None,
     typer.Option(
         "--json", help="Write the numbers to this file.", callback=_json, show_default=False
     ),
 ]
-
-
 Device = Annotated[
     str | None,
     typer.Option(help="cpu, cuda, cuda:1, mps … Default: the best there is.", show_default=False),
 ]
-
-
 Dataset = Annotated[
     str | None,
     typer.Option(
@@ -159,8 +178,6 @@ Dataset = Annotated[
         show_default=False,
     ),
 ]
-
-
 DataDir = Annotated[
     Path | None,
     typer.Option(
@@ -168,34 +185,12 @@ DataDir = Annotated[
         show_default=False,
     ),
 ]
-
-
 ImageSize = Annotated[
     int | None,
     typer.Option(
         help="Pixels a side; images are resized. Default: the preset's.", show_default=False
     ),
 ]
-
-
-def at_least(option: str, value: float, least: float) -> None:
-    """Raise UserError unless value ≥ least (a tiny `least` means: above 0)."""
-    if not value >= least or math.isinf(value):
-        wanted = f"at least {least:g}" if least >= 1 or least == 0 else "above 0"
-        raise UserError(f"{option} must be {wanted}, got {value:g}.")
-
-
-def one_of(option: str, value: str | None, choices: tuple[str, ...]) -> str | None:
-    """Raise UserError unless value is None or one of the choices; returns it."""
-    if value is not None and value not in choices:
-        raise UserError(f"{option} cannot be {value!r}: {closest_hint(value, choices)}.")
-    return value
-
-
-def finite(value: float | None, option: str = "--guidance-scale") -> float | None:
-    if value is not None and not math.isfinite(value):
-        raise UserError(f"{option} must be a finite number, got {value}.")
-    return value
 
 
 def changed(settings, **given):

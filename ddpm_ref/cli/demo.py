@@ -50,15 +50,14 @@ def demo(
         at_least("--seconds", seconds, 1)
         config = replace(config, train=replace(config.train, seconds=seconds))
     at_least("--n", n, 2)
-    from ddpm_ref.runs import Run, free_name
+    from ddpm_ref.runs import Run, free_name, load_painter
 
     run = Run(train_and_show(config, free_name(out), device))
-    result = draw_and_score(run.folder, "last", config.sample, n, seed, device, json_file=None)
+    painter = load_painter(run.folder, device=pick_device(device))
+    result = draw_and_score(painter, run.folder, config.sample, n, seed, json_file=None)
     from ddpm_ref.pictures import save_picture
     from ddpm_ref.report import sample_grid, write_report
-    from ddpm_ref.runs import load_painter
 
-    painter = load_painter(run.folder, device=pick_device(device))
     save_picture(sample_grid(painter, seed=seed), run.folder / "samples.png")
     write_report(run, painter, run.folder / "report.html")
     result["total_seconds"] = time.monotonic() - began

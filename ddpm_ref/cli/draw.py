@@ -25,7 +25,6 @@ from ddpm_ref.cli.common import (
     Steps,
     app,
     at_least,
-    finite,
     one_of,
     pick_device,
 )
@@ -85,9 +84,7 @@ def sample(
         if model is not None:
             raise UserError("Give a model or --preset, whose weights come with the package.")
         model = shipped_weights(preset)
-    painter = load_painter(
-        model, one_of("--checkpoint", checkpoint, ("last", "best")), pick_device(device)
-    )
+    painter = load_painter(model, checkpoint, pick_device(device))
     if unconditional and classes:
         raise UserError("--unconditional draws without a class: leave --class out, or it.")
     how = with_sampling(
@@ -95,7 +92,7 @@ def sample(
         sampler=sampler,
         steps=steps,
         eta=eta,
-        guidance_scale=finite(guidance_scale),
+        guidance_scale=guidance_scale,
     )
     labels = painter.labels(classes) if classes else list(range(len(painter.classes)))
     titles = [""] if unconditional else [painter.classes[k] for k in labels]

@@ -23,9 +23,9 @@ from ddpm_ref.cli.common import (
     Sampler,
     Seed,
     Steps,
+    WeightsFile,
     app,
     at_least,
-    finite,
     one_of,
     pick_device,
     write_json,
@@ -97,17 +97,16 @@ def evaluate(
         raise UserError("--clip-model, --clip-weights, --template and --pictures go with --clip.")
     from ddpm_ref.runs import load_painter, with_sampling
 
-    one_of("--checkpoint", checkpoint, ("last", "best"))
-    painter = load_painter(model, checkpoint)
+    painter = load_painter(model, checkpoint, pick_device(device))
     how = with_sampling(
         painter.config,
         sampler=sampler,
         steps=steps,
         eta=eta,
-        guidance_scale=finite(guidance_scale),
+        guidance_scale=guidance_scale,
     )
     draw_and_score(
-        *(model, checkpoint, how, n, seed, device, json_file),
+        *(painter, model, how, n, seed, json_file),
         data_dir=data_dir,
         ask_clip=(clip_model, clip_weights, templates) if clip else None,
         pictures=pictures,
@@ -117,12 +116,11 @@ def evaluate(
 
 
 def draw_and_score(
+    painter,
     model: Path | None,
-    checkpoint: str,
     how,
     n: int,
     seed: int,
-    device: str | None,
     json_file: Path | None,
     data_dir: Path | None = None,
     ask_clip: tuple | None = None,
@@ -130,16 +128,15 @@ def draw_and_score(
     fid: bool = False,
     judge: Path | None = None,
 ) -> dict:
-    """Draw, score, write the numbers down, print them.
+    """Draw, score, write the numbers down, print them. The painter is that of the model.
 
     `ask_clip` names a CLIP, its weights and templates: it then looks at the pictures as well.
     """
     from ddpm_ref.data import to_model_range
     from ddpm_ref.evaluation import evaluate
     from ddpm_ref.judge import appoint_referee
-    from ddpm_ref.runs import Run, load_painter, make_folder, steps_of
+    from ddpm_ref.runs import Run, make_folder, steps_of
 
-    painter = load_painter(model, checkpoint, pick_device(device))
     run = Run(model) if model is not None and model.is_dir() else None
     data = painter.config.data
     if data_dir is not None:
@@ -215,7 +212,7 @@ def _print_scores(result: dict) -> None:
 
 @app.command()
 def judge(
-    out: Annotated[Path, typer.Argument(help="The file to write, NAME.safetensors.")],
+    out: WeightsFile,
     dataset: Dataset = "shapes",
     data_dir: DataDir = None,
     image_size: ImageSize = None,
@@ -245,8 +242,6 @@ def judge(
     one_of("--kind", kind, tuple(KINDS))
     if steps is not None:
         at_least("--steps", steps, 3)
-    if out.suffix != ".safetensors":
-        raise UserError(f"The name of the file must end in .safetensors, got {out.name}.")
     make_folder(out.parent)
     reading = console.tracker("reading images", "files")
     images = load_dataset(dataset, data_dir, image_size, progress=reading)

@@ -12,12 +12,11 @@ from ddpm_ref.cli.common import (
     Device,
     Json,
     Model,
+    WeightsFile,
     app,
-    one_of,
     pick_device,
     write_json,
 )
-from ddpm_ref.errors import UserError
 
 
 @app.command()
@@ -46,7 +45,7 @@ def info(model: Model = None, checkpoint: Checkpoint = "last", json_file: Json =
     """Say what a checkpoint or a run is: data, size, recipe, how far it got."""
     from ddpm_ref.runs import Run, load_painter, steps_of
 
-    painter = load_painter(model, one_of("--checkpoint", checkpoint, ("last", "best")))
+    painter = load_painter(model, checkpoint)
     config = painter.config
     parameters = sum(p.numel() for p in painter.model.parameters())
     net, diffusion, how = config.model, config.diffusion, config.sample
@@ -77,16 +76,14 @@ def info(model: Model = None, checkpoint: Checkpoint = "last", json_file: Json =
 @app.command()
 def export(
     model: Annotated[Path, typer.Argument(help="Folder of a run, or a .safetensors file.")],
-    out: Annotated[Path, typer.Argument(help="The file to write, NAME.safetensors.")],
+    out: WeightsFile,
     note: Annotated[str, typer.Option(help="How it was made; kept in the file.")] = "",
     checkpoint: Checkpoint = "last",
 ) -> None:
     """Write only the weights that drawing needs, in half precision, to pass a model on."""
     from ddpm_ref.runs import export_weights, load_painter, make_folder
 
-    if out.suffix != ".safetensors":
-        raise UserError(f"The name of the file must end in .safetensors, got {out.name}.")
-    painter = load_painter(model, one_of("--checkpoint", checkpoint, ("last", "best")))
+    painter = load_painter(model, checkpoint)
     make_folder(out.parent)
     export_weights(painter, out, note)
     console.out.print(f"{out}: {out.stat().st_size / 1e6:.1f} MB")

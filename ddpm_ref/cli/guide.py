@@ -31,7 +31,6 @@ from ddpm_ref.cli.common import (
     app,
     at_least,
     finite,
-    one_of,
     pick_device,
 )
 from ddpm_ref.errors import UserError
@@ -125,10 +124,9 @@ def guide(
     from ddpm_ref.clip.drawing import NORMALISED_SCALE, SCALE, Guide, draw_guided, texts_of
     from ddpm_ref.runs import load_painter, steps_of, with_sampling
 
-    clip_scale = finite(clip_scale, "--clip-scale")
+    clip_scale = finite("--clip-scale", clip_scale)
     if clip_scale is None:
         clip_scale = NORMALISED_SCALE if normalise else SCALE
-    one_of("--checkpoint", checkpoint, ("last", "best"))
     painter = load_painter(model, checkpoint, pick_device(device))
     last = painter.config.diffusion.timesteps - 1
     if interval is not None and not 0 <= interval[0] <= interval[1] <= last:
@@ -141,7 +139,7 @@ def guide(
         sampler=sampler,
         steps=steps,
         eta=eta,
-        guidance_scale=finite(guidance_scale),
+        guidance_scale=guidance_scale,
     )
     path = place_of(out, model, "guide.png")
     clip = load_clip_for(painter, clip_model, clip_weights)

@@ -30,8 +30,6 @@ from ddpm_ref.cli.common import (
     Steps,
     app,
     at_least,
-    finite,
-    one_of,
     pick_device,
 )
 from ddpm_ref.errors import UserError
@@ -81,7 +79,6 @@ def rerank(
     from ddpm_ref.pictures import save_picture, stack, to_pil
     from ddpm_ref.runs import load_painter, make_folder, steps_of, with_sampling
 
-    one_of("--checkpoint", checkpoint, ("last", "best"))
     painter = load_painter(model, checkpoint, pick_device(device))
     labels = painter.labels(classes or list(painter.classes))
     how = with_sampling(
@@ -89,7 +86,7 @@ def rerank(
         sampler=sampler,
         steps=steps,
         eta=eta,
-        guidance_scale=finite(guidance_scale),
+        guidance_scale=guidance_scale,
     )
     path = place_of(out, model, "rerank.png")
     if files is not None:
