@@ -91,6 +91,7 @@ ORDER = (
     "cifar10",
     *(name for name, *_ in KNOBS[:-1]),
     "min-snr",
+    "cifar10-small",
 )  # what matters most first
 
 # Ways to draw with one model, beside those of the arms: the sampler's settings, and whether a tenth of the
@@ -142,6 +143,11 @@ def arms(images: int, quick: bool = False) -> dict[str, Arm]:
         found[name] = Arm(name, what, list(found)[-1], config)
     weighted = replace(config, preset="min-snr", train=replace(config.train, min_snr_gamma=5.0))
     found["min-snr"] = Arm("min-snr", "loss weighed by min-SNR, gamma 5", "cifar10", weighted)
+    small = preset(
+        "cifar10-small"
+    )  # as it comes with the package, trained for less long than the others
+    small = replace(small, train=replace(small.train, images=min(images, small.train.images)))
+    found["cifar10-small"] = Arm("cifar10-small", "a net for processors", None, small)
     if quick:
         found = {name: replace(arm, config=_tiny(arm.config)) for name, arm in found.items()}
     return found
@@ -153,7 +159,7 @@ def _tiny(config: RunConfig) -> RunConfig:
     return replace(
         config,
         data=replace(config.data, image_size=16),
-        model=replace(model, base_width=8 * (model.base_width // 48), middle_blocks=2),
+        model=replace(model, base_width=8 * max(1, model.base_width // 48), middle_blocks=2),
         diffusion=replace(config.diffusion, timesteps=100),
         train=replace(
             knobs,
@@ -241,6 +247,7 @@ class Bench:
         """The results so far; an error when they were measured in another way."""
         o, path = self.options, self.out / "results.json"
         settings = {"n": o.n, "images": o.images, "dataset": o.dataset, "quick": o.quick}
+        settings["referee_width"] = o.referee_width
         settings["device"] = self.machine  # seconds of two machines do not compare
         if not path.is_file():
             about = {"settings": settings, "torch": torch.__version__.split("+")[0]}
@@ -283,7 +290,7 @@ class Bench:
                 device=self.device,
                 progress=lambda steps: self.clock.watch(watched(steps)),
                 kind="resnet",
-                width=8 if tiny else 64,
+                width=8 if tiny else self.options.referee_width,
             )
             save_judge(judge, path, {"classes": list(images.classes), "images": len(images.labels)})
             self.note("referees", name, train_seconds=time.monotonic() - began)
@@ -500,6 +507,7 @@ def options_from(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=10.0, help="of this call (10)")
     parser.add_argument("--images", type=int, help="that each arm sees (2,250,000)")
     parser.add_argument("--n", type=int, help="pictures to score by (10,000)")
+    parser.add_argument("--referee-width", type=int, default=64, help="of its first layer (64)")
     parser.add_argument("--sampling-of", choices=ORDER, default="cifar10", metavar="ARM")
     parser.add_argument("--dataset", default="cifar10", choices=DATASETS)
     parser.add_argument("--data-dir", help="the download's folder (data), or that of the pictures")
@@ -513,9 +521,10 @@ def options_from(arguments: list[str]) -> argparse.Namespace:
     options.n = (100 if quick else 10_000) if options.n is None else options.n
     if quick and options.device is None:
         options.device = "cpu"
-    for name, least in (("minutes", 0), ("images", 1), ("n", 2)):
+    for name, least in (("minutes", 0), ("images", 1), ("n", 2), ("referee_width", 1)):
         if not getattr(options, name) >= least:
-            parser.error(f"--{name} must be at least {least}, got {getattr(options, name)}")
+            option = name.replace("_", "-")
+            parser.error(f"--{option} must be at least {least}, got {getattr(options, name)}")
     return options
 
 

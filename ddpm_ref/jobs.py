@@ -107,6 +107,8 @@ def run_training(
 ) -> bool:
     """Train from where `state` is until `config.images` have been seen, or `config.seconds` are over.
 
+    The learning rate falls in time for whichever comes first.
+
     After each epoch (the last may be partial) the averaged model, or the model where there is no
     average, is validated.
 
@@ -149,12 +151,24 @@ def run_training(
         interrupted = world.any(hooks.interrupted())
         return interrupted or world.any(config.seconds is not None and now() > config.seconds)
 
+    def keep_pace() -> None:
+        """Move the learning rate on to where it falls by the clock, if by images it would be later."""
+        if config.seconds is None or state.lr_schedule is None:
+            return
+        passed = torch.stack(world.gather(torch.tensor(now() / config.seconds))).max().item()
+        position = int(passed * total_steps)
+        if passed > config.decay_from and position > state.lr_schedule.last_epoch:
+            state.lr_schedule.last_epoch = position - 1
+            state.lr_schedule.step()
+
     def count(_: int, loss: Tensor) -> None:
         nonlocal saved
         state.step += 1
         state.batches += 1
         state.images_seen += images_a_step
         losses.append(loss)
+        if world.size == 1 or state.step % 10 == 0:
+            keep_pace()
         if state.step % 50 == 0:
             settle()
             if world.any(time.monotonic() - saved > config.checkpoint_seconds):
@@ -177,6 +191,7 @@ def run_training(
         hooks.on_pause(state)
 
     losses: list[Tensor] = []
+    keep_pace()
     while not over():
         if state.batches and isinstance(train_batches, DeviceBatches):
             train_batches.first = state.batches

@@ -47,7 +47,7 @@ class DiffusionConfig:
 @dataclass(frozen=True)
 class TrainConfig:
     images: int = 80_000  # how many the model sees in all, repeats counted: the one clock
-    seconds: float | None = None  # stop by the clock, if that comes first
+    seconds: float | None = None  # stop by the clock, if that comes first; the rate falls in time
     batch_size: int = 64
     learning_rate: float = 4e-3
     betas: tuple[float, float] = (0.9, 0.99)
@@ -166,6 +166,27 @@ PRESETS = {
             compile=None,
             checkpoint_every=5,  # 300 MB each: after every epoch, they would cost more than a tenth
             sample_every=5,
+        ),
+        sample=SampleConfig(steps=50, guidance_scale=2.0),
+    ),
+    # A net small enough to come with the package, trained on two CPU cores.
+    "cifar10-small": RunConfig(
+        preset="cifar10-small",
+        data=_CIFAR_DATA,
+        model=ModelConfig(
+            base_width=32,
+            multipliers=(1, 2, 4, 4),
+            image_size=32,
+            attention_resolutions=(8, 4),
+            heads=4,
+        ),
+        train=TrainConfig(
+            images=1_000_000,
+            batch_size=128,
+            learning_rate=2e-3,
+            warmup_steps=200,
+            decay_from=0.6,
+            ema_decay=0.999,
         ),
         sample=SampleConfig(steps=50, guidance_scale=2.0),
     ),

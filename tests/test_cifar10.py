@@ -47,6 +47,7 @@ CHANGED = {
     "cifar10": {"diffusion.target"},
     "min-snr": {"train.min_snr_gamma"},
 }
+SMALL = "cifar10-small"
 
 
 def flat(config):
@@ -68,8 +69,8 @@ def test_an_arm_differs_from_the_one_before_it_in_what_it_says(name):
 
 def test_the_arms_lead_from_the_seed_to_ours():
     found = cifar10.arms(IMAGES)
-    assert list(found) == ["seed", *CHANGED] and set(cifar10.ORDER) == set(found)
-    assert [arm.after for arm in found.values()] == [None, *list(found)[:-1]]
+    assert list(found) == ["seed", *CHANGED, SMALL] and set(cifar10.ORDER) == set(found)
+    assert [arm.after for arm in found.values()] == [None, *list(found)[:-2], None]
     assert found["cifar10"].config == preset("cifar10")
     seed, plain = found["seed"].config, preset("seed")
     assert (seed.model, seed.diffusion) == (plain.model, plain.diffusion)
@@ -82,6 +83,7 @@ def test_the_arms_lead_from_the_seed_to_ours():
 
 def test_all_arms_see_as_many_images_as_they_are_told():
     assert {arm.config.train.images for arm in cifar10.arms(12_345).values()} == {12_345}
+    assert cifar10.arms(IMAGES)[SMALL].config == preset(SMALL)  # but for the one that comes along
 
 
 @pytest.mark.parametrize("quick", [False, True])

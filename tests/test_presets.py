@@ -19,8 +19,8 @@ def parameters(recipe):
         return sum(p.numel() for p in make_model(recipe).parameters())
 
 
-def test_there_are_four():
-    assert NAMES == ["cifar10", "demo", "paper", "seed"]
+def test_there_are_five():
+    assert NAMES == ["cifar10", "cifar10-small", "demo", "paper", "seed"]
 
 
 @pytest.mark.parametrize("name", NAMES)

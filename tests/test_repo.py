@@ -167,6 +167,13 @@ def test_the_make_targets_of_the_readme_exist():
     assert {"demo", "test"} <= named <= set(phony.split())
 
 
+@pytest.mark.xdist_group("a group")
+def test_workers_know_what_belongs_together(request):
+    """A pytest that pytest-xdist does not know well splits groups without a word, and all takes longer."""
+    if getattr(request.config.option, "loadgroup", False):
+        assert request.node.nodeid.endswith("@a group")
+
+
 def test_a_clean_machine_runs_the_readme_s_test_command():
     script = ROOT / ".ci" / "run"
     assert os.access(script, os.X_OK)

@@ -339,6 +339,19 @@ def test_fit_stops_by_the_clock(monkeypatch):
     assert rows[-1]["images_seen"] == 12 * state.step
 
 
+def test_the_learning_rate_falls_in_time_for_the_clock(monkeypatch):
+    looks = itertools.count()
+    clock = SimpleNamespace(monotonic=lambda: float(next(looks)))
+    monkeypatch.setattr(jobs, "time", clock)
+    recipe = tiny.config(images=10**6, seconds=400)
+    _, rows = run_fit(recipe)
+    rates = [row["learning_rate"] / recipe.train.learning_rate for row in rows]
+    level = [rate for row, rate in zip(rows, rates, strict=True) if row["seconds"] < 200]
+    assert len(level) >= 3 and level[-1] == 1
+    assert rates == sorted(rates, reverse=True) or level[0] < 1  # but for the warm-up
+    assert 0 <= rates[-1] < 0.01
+
+
 @pytest.mark.parametrize("number", [math.nan, math.inf, 1e4])
 def test_a_loss_that_is_no_number_ends_the_training(number):
     """Before anything of it is saved."""

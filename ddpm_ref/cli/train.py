@@ -27,7 +27,9 @@ from ddpm_ref.errors import UserError, readable
 
 @app.command()
 def train(
-    preset: Annotated[str, typer.Option(help="The recipe: demo, cifar10, paper or seed.")] = "demo",
+    preset: Annotated[
+        str, typer.Option(help="demo, cifar10-small, cifar10, paper or seed.")
+    ] = "demo",
     resume: Annotated[
         Path | None,
         typer.Option(
@@ -54,7 +56,10 @@ def train(
     ] = None,
     seconds: Annotated[
         float | None,
-        typer.Option(help="Stop after so long, if that comes first.", show_default=False),
+        typer.Option(
+            help="Stop after so long, if that comes first; the learning rate falls in time.",
+            show_default=False,
+        ),
     ] = None,
     batch_size: Annotated[int | None, typer.Option(show_default=False)] = None,
     learning_rate: Annotated[float | None, typer.Option(show_default=False)] = None,

@@ -199,7 +199,7 @@ def test_output_is_counted_and_shown_when_asked_for(run, submit):
     assert "here I am" in run("chapter", 2, "--submission", chatty, "--verbose").stdout
 
 
-@pytest.mark.parametrize("number", list(chapters()))
+@pytest.mark.parametrize("number", sorted(chapters().keys() - {8}))  # which takes a minute
 def test_show_draws_a_picture(number, run, tmp_path):
     picture = tmp_path / "picture.png"
     done = run("show", number, "--submission", "solutions", "--out", picture)

@@ -15,6 +15,8 @@ from checks import doctor
 from checks.catalogue import ROOT
 from checks.doctor import NOTE, OK, PROBLEM, Finding
 
+pytestmark = pytest.mark.xdist_group("doctor")
+
 CUDA = {
     "ddpm_ref": str(ROOT / "ddpm_ref" / "__init__.py"),
     "torch": "2.8.0",

@@ -1,5 +1,6 @@
 """What `python -m checks show 4` tells of a network, whoever wrote it."""
 
+import subprocess
 import sys
 
 import pytest
@@ -59,18 +60,31 @@ def test_no_hook_stays_behind():
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
 
 
+# What `python -m checks show` runs, but that training is over after a second.
+AT_ONCE = """
+import sys
+from checks.show import __main__, ch04, ch08
+
+ch04.SECONDS = ch08.SECONDS = 1.0
+sys.exit(__main__.main(*sys.argv[1:]))
+"""
+
+
+def shown(number, submission, picture):
+    command = [sys.executable, "-c", AT_ONCE, str(number), str(submission), str(picture), "lent"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert picture.read_bytes()[:4] == b"\x89PNG" and str(picture) in done.stdout
+    return done.stdout
+
+
+def test_training_is_drawn(tmp_path):
+    assert "loss" in shown(8, ROOT / "solutions", tmp_path / "p.png")
+
+
 @pytest.mark.parametrize("style", sorted(p.name for p in (BANK / "ch04").iterdir() if p.is_dir()))
 def test_networks_of_other_kinds_are_told_of_too(style, tmp_path):
-    import subprocess
-
-    command = [sys.executable, "-m", "checks", "show", "4", "--out", str(tmp_path / "p.png")]
-    done = subprocess.run(
-        [*command, "--submission", str(BANK / "ch04" / style)],
-        cwd=ROOT,
-        capture_output=True,
-        encoding="utf-8",
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    header, *rows = done.stdout.partition("Its layers")[2].splitlines()[1:-2]
+    said = shown(4, BANK / "ch04" / style, tmp_path / "p.png")
+    header, *rows = said.partition("Its layers")[2].splitlines()[1:-2]
     assert header.split()[0] == "layer" and len(rows) >= 9
     assert any("16×8×8" in row for row in rows) and any("64×4×4" in row for row in rows)
