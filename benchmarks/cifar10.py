@@ -52,7 +52,7 @@ from ddpm_ref.judge import (
     train_judge,
 )
 from ddpm_ref.pictures import grid, save_picture
-from ddpm_ref.precision import allow_tf32, autocast, select_precision
+from ddpm_ref.precision import allow_tf32, select_precision
 from ddpm_ref.presets import RunConfig, SampleConfig, for_images, preset
 from ddpm_ref.runs import Painter, Run, load_painter, make_folder, make_model, train
 from ddpm_ref.training import select_device
@@ -435,17 +435,15 @@ class Bench:
     ) -> tuple[Tensor, float]:
         """n pictures (n, 3, H, W) as uint8 and the seconds they took; kept, a portion a file."""
         make_folder(folder)
-        precision = select_precision(painter.config.train.precision, self.device)
         y, noise = torch.arange(n) % len(painter.classes), painter.noise(n, seed=0)
         portions, seconds = [], 0.0
         for first in range(0, n, PORTION):
             path, chosen = folder / f"{first:06d}.safetensors", slice(first, first + PORTION)
             if not path.is_file():
                 began = time.monotonic()
-                with autocast(self.device, precision):
-                    x = painter.draw(
-                        *(y[chosen], noise[chosen], how), seed=first, advance=self.clock.check
-                    )
+                x = painter.draw(
+                    *(y[chosen], noise[chosen], how), seed=first, advance=self.clock.check
+                )
                 pixels = (to_image(x) * 255).round().byte()
                 took = {"seconds": time.monotonic() - began, "how": asdict(how), "n": len(pixels)}
                 write_tensors(path, {"images": pixels}, took)

@@ -36,7 +36,7 @@ from ddpm_ref.errors import UserError, closest_hint, readable
 from ddpm_ref.files import load_weights, read_tensors, write_atomically, write_tensors
 from ddpm_ref.jobs import Diverged, Hooks, run_training
 from ddpm_ref.pictures import grid, save_picture
-from ddpm_ref.precision import allow_tf32, make_scaler, memory_format, select_precision
+from ddpm_ref.precision import allow_tf32, autocast, make_scaler, memory_format, select_precision
 from ddpm_ref.presets import RunConfig, SampleConfig, for_images, preset
 from ddpm_ref.sampling import SAMPLERS
 from ddpm_ref.training import (
@@ -51,6 +51,12 @@ from ddpm_ref.training import (
 from ddpm_ref.unet import UNet
 
 SHIPPED = Path(str(files("ddpm_ref") / "weights" / "shapes.safetensors"))
+# The weights of a preset that come with the package: for cifar10 those of a net that a laptop can draw with.
+SHIPPED_FOR = {
+    "demo": SHIPPED,
+    "cifar10": SHIPPED.with_name("cifar10-small.safetensors"),
+    "cifar10-small": SHIPPED.with_name("cifar10-small.safetensors"),
+}
 # A model that was stopped early: what re-ranking and guidance are good for shows on this one.
 UNDERTRAINED = SHIPPED.with_name("shapes-undertrained.safetensors")
 CHUNK = 100  # pictures drawn at once: more would only need more memory
@@ -213,7 +219,8 @@ class Painter:
         guide: Callable[[slice], nn.Module] | None = None,
         clip: bool = True,
     ) -> Tensor:
-        """Draw pictures, `CHUNK` at a time.
+        """Draw pictures, `CHUNK` at a time; in half precision where the recipe allows it and the device
+        is faster with it.
 
         Args:
             y: (N,) labels, or None for unconditional pictures.
@@ -242,25 +249,33 @@ class Painter:
         for first in range(0, len(noise), CHUNK):
             chosen = slice(first, first + CHUNK)
             part = noise[chosen].to(self.device)
-            drawn = SAMPLERS[how.sampler](
-                guide(chosen) if guide else self.model,
-                self.schedule,
-                part.shape,
-                None if y is None else y[chosen].to(self.device),
-                guidance_scale=1.0 if guide else how.guidance_scale,
-                target="noise" if guide else self.config.diffusion.target,
-                clip=clip,
-                noise=part,
-                generator=generator,
-                callback=after_step,
-                **options.get(how.sampler, {}),
-            )
+            # CLIP's gradients stay whole.
+            with autocast(self.device, "fp32" if guide else self.precision):
+                drawn = SAMPLERS[how.sampler](
+                    guide(chosen) if guide else self.model,
+                    self.schedule,
+                    part.shape,
+                    None if y is None else y[chosen].to(self.device),
+                    guidance_scale=1.0 if guide else how.guidance_scale,
+                    target="noise" if guide else self.config.diffusion.target,
+                    clip=clip,
+                    noise=part,
+                    generator=generator,
+                    callback=after_step,
+                    **options.get(how.sampler, {}),
+                )
             parts.append(drawn.cpu())
         return torch.cat(parts)
 
     @property
     def device(self) -> torch.device:
         return next(self.model.parameters()).device
+
+    @property
+    def precision(self) -> str:
+        """What suits this device, which need not be the one that it was trained on."""
+        wanted = self.config.train.precision
+        return wanted if wanted == "fp32" else select_precision("auto", self.device)
 
 
 def steps_of(how: SampleConfig, config: RunConfig) -> int:
@@ -327,19 +342,24 @@ def shipped_weights(name: str) -> Path:
         UserError: when there is no such preset, or none of its weights come with this version.
     """
     preset(name)
-    path = SHIPPED if name == "demo" else SHIPPED.with_name(f"{name}.safetensors")
-    if not path.is_file():
+    if name not in SHIPPED_FOR:
         raise UserError(
             f"No weights of the preset {name!r} come with this version: train your own with "
             f"`ddpm train --preset {name} --out runs/{name}`, then draw with `ddpm sample runs/{name}`."
         )
-    return path
+    return SHIPPED_FOR[name]
 
 
 def export_weights(painter: Painter, path: Path, note: str = "") -> None:
-    """Write only what drawing needs, in half precision: a file to pass on."""
+    """Write only what drawing needs, in half precision: a file to pass on.
+
+    Where the pictures lay on this machine is nobody else's business, and is left out.
+    """
     tensors = {f"model.{k}": v.half() for k, v in painter.model.state_dict().items()}
-    write_tensors(path, tensors, {"about": painter.about | ({"note": note} if note else {})})
+    config = painter.about["config"]
+    config = config | {"data": config["data"] | {"data_dir": None}}
+    about = painter.about | {"config": config} | ({"note": note} if note else {})
+    write_tensors(path, tensors, {"about": about})
 
 
 def fit_to_dataset(config: RunConfig, progress: Callable = iter) -> tuple[RunConfig, ImageSet]:
@@ -417,9 +437,10 @@ def train(
         saved_step, kept_loss = state.step, math.inf if kept is None else kept
         if world.is_main:
             run.drop_metrics_after(state.epoch)
-        # A new length or rate counts from here on.
+        # A new length or rate counts from here on, and what a clock had moved on is moved anew.
         state.lr_schedule.base_lrs = [knobs.learning_rate]
-        factor = state.lr_schedule.lr_lambdas[0](state.lr_schedule.last_epoch)
+        state.lr_schedule.last_epoch = state.step
+        factor = state.lr_schedule.lr_lambdas[0](state.step)
         optimizer.param_groups[0]["lr"] = knobs.learning_rate * factor
     elif not resume and world.is_main:
         run = Run.create(folder, config, images.classes)

@@ -328,6 +328,10 @@ def test_export_and_draw_with_it(run, tmp_path):
 def test_judge_in_a_file_of_its_own(tmp_path):
     ddpm("judge", "j/judge.safetensors", "--steps", 3, "--image-size", 8, "--device", "cpu")
     assert tiny.tree(tmp_path / "j").keys() == {"judge.json", "judge.safetensors"}
+    resnet = ["--kind", "resnet", "--width", 8, "--image-size", 8, "--steps", 3, "--device", "cpu"]
+    ddpm("judge", "narrow.safetensors", *resnet)
+    shape = json.loads((tmp_path / "narrow.json").read_text())["judge"]
+    assert (shape["kind"], shape["width"]) == ("resnet", 8)
 
 
 def test_evaluate_by_a_given_judge(tmp_path, run):
@@ -369,6 +373,9 @@ def test_a_folder_of_photos_from_end_to_end(tmp_path):
     assert result["judge_n"] == 6  # a tenth of 60
     ddpm("report", "run")
     assert "round things" in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    ddpm("export", "run", "small.safetensors")
+    for name in ("small.safetensors", "small.json"):  # where the pictures lay stays here
+        assert b"photos" not in (tmp_path / name).read_bytes()
 
 
 @pytest.mark.slow

@@ -1,16 +1,18 @@
 """The folder of a run, and the painter that comes out of it."""
 
+import itertools
 import json
 import math
 import sys
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import tiny
 import torch
 from PIL import Image
 
-from ddpm_ref import runs
+from ddpm_ref import jobs, runs
 from ddpm_ref.errors import UserError
 from ddpm_ref.files import read_tensors, write_tensors
 from ddpm_ref.jobs import Hooks
@@ -118,11 +120,20 @@ def test_checkpoints_every_few_epochs_and_at_the_end(tmp_path):
     assert header(Run(folder), "best")["epoch"] == min((2, 4, 5), key=losses.get)
 
 
-def test_a_training_that_the_clock_ends_is_kept_too(tmp_path):
-    recipe = tiny.config(images=10**6, checkpoint_every=10**6, seconds=1.0)
+def test_a_training_that_the_clock_ends_is_kept_too(tmp_path, monkeypatch):
+    looks = itertools.count()  # a clock that moves on by a second whenever somebody looks at it
+    monkeypatch.setattr(jobs, "time", SimpleNamespace(monotonic=lambda: float(next(looks))))
+    recipe = tiny.config(images=10**6, checkpoint_every=10**6, seconds=60.0)
     assert runs.train(recipe, tiny.shapes(), tmp_path / "run")
     run = Run(tmp_path / "run")
     assert header(run, "last")["step"] == run.metrics()[-1]["step"] > 0
+    assert run.metrics()[-1]["learning_rate"] < 0.1 * recipe.train.learning_rate
+    # With more time it goes on at the rate that belongs there, not at the end of the fall.
+    asked = itertools.count()
+    longer = replace(recipe, train=replace(recipe.train, seconds=None))
+    hooks = Hooks(interrupted=lambda: next(asked) > 30)
+    assert not runs.train(longer, tiny.shapes(), tmp_path / "run", hooks=hooks, resume=True)
+    assert run.metrics()[-1]["learning_rate"] == recipe.train.learning_rate
 
 
 def test_a_training_killed_between_checkpoints_repeats_what_was_lost(tmp_path):
@@ -157,8 +168,8 @@ def test_compiling_is_left_to_the_machine_where_the_recipe_does(tmp_path, monkey
 
 def test_shipped_weights_are_found_or_missed_in_one_sentence():
     assert runs.shipped_weights("demo") == runs.SHIPPED
-    with pytest.raises(UserError, match="ddpm train --preset cifar10"):
-        runs.shipped_weights("cifar10")
+    with pytest.raises(UserError, match="ddpm train --preset paper"):
+        runs.shipped_weights("paper")
     with pytest.raises(UserError, match='did you mean "cifar10"'):
         runs.shipped_weights("cifar")
 
@@ -232,6 +243,27 @@ def test_best_is_the_epoch_of_the_lowest_validation_loss(tmp_path, monkeypatch):
     best, last = (load_painter(run.folder, name) for name in ("best", "last"))
     assert best.source.name == "best.safetensors"
     assert not torch.equal(best.model.stem.weight, last.model.stem.weight)
+
+
+@pytest.mark.parametrize(("trained", "drawn"), [("fp32", False), ("auto", True), ("fp16", True)])
+def test_pictures_are_drawn_in_half_precision_where_it_suits(painter, monkeypatch, trained, drawn):
+    monkeypatch.setattr(runs, "select_precision", lambda asked, device: {"auto": "bf16"}[asked])
+    recipe = replace(painter.config, train=replace(painter.config.train, precision=trained))
+    painter, how, seen = replace(painter, config=recipe), SampleConfig(steps=2), []
+    hook = painter.model.register_forward_hook(
+        lambda *_: seen.append(torch.is_autocast_enabled("cpu"))
+    )
+    try:
+        x = painter.draw(torch.tensor([3]), painter.noise(1, seed=0), how)
+        assert set(seen) == {drawn} and x.dtype == torch.float32
+        seen.clear()
+        # What follows a text brings a model of its own, and gradients that stay whole.
+        painter.draw(
+            torch.tensor([3]), painter.noise(1, seed=0), how, guide=lambda chosen: painter.model
+        )
+        assert set(seen) == {False}
+    finally:
+        hook.remove()
 
 
 def test_an_exported_model_draws_the_same(tmp_path, painter):

@@ -227,6 +227,10 @@ def judge(
         str,
         typer.Option(help="small, for simple pictures; resnet, for photographs: it wants a GPU."),
     ] = "small",
+    width: Annotated[
+        int,
+        typer.Option(help="Of the resnet's first layer; half of it takes a quarter of the time."),
+    ] = 64,
     seed: Seed = 0,
     device: Device = None,
 ) -> None:
@@ -242,12 +246,14 @@ def judge(
     one_of("--kind", kind, tuple(KINDS))
     if steps is not None:
         at_least("--steps", steps, 3)
+    at_least("--width", width, 1)
     make_folder(out.parent)
     reading = console.tracker("reading images", "files")
     images = load_dataset(dataset, data_dir, image_size, progress=reading)
     trained = train_judge(
         *(images, steps, seed, pick_device(device), console.tracker("training the judge")),
         kind=kind,
+        width=width,
     )
     save_judge(trained, out, {"command": command_line(), "classes": list(images.classes)})
     console.out.print(f"{out}: {out.stat().st_size / 1e6:.1f} MB")
