@@ -3,6 +3,10 @@
     make bench ARGS="clip_effects"                on the under-trained model that comes with the package
     make bench ARGS="clip_effects --only colour"  one part: ranking, guidance, failures, colour, loss
 
+On another run, with a CLIP and a judge of its data (ranking, guidance and failures only):
+
+    make bench ARGS="clip_effects --model RUN --clip FILE --judge FILE --out FILE --only ranking"
+
 Every way of drawing begins from the same noise. Right is what the judge says (a classifier trained on
 real pictures alone) or, for colours, what the pixels say; never the CLIP that ranked or guided. Writes
 benchmarks/results/clip_effects.json after each way of drawing: stopped, it goes on with --resume.
@@ -31,7 +35,7 @@ from ddpm_ref.clip.drawing import (
 from ddpm_ref.clip.models import load_clip
 from ddpm_ref.data import to_image, to_model_range
 from ddpm_ref.judge import appoint_referee, class_accuracy, frechet_distance
-from ddpm_ref.presets import DataConfig, preset
+from ddpm_ref.presets import preset
 from ddpm_ref.runs import fit_to_dataset, load_painter, train
 
 RESULTS = Path(__file__).parent / "results" / "clip_effects.json"
@@ -42,9 +46,17 @@ BEST_OF = (2, 4, 8)
 class Bench:
     """The models, the noise, and the table that grows."""
 
-    def __init__(self, model: str, n: int, results: Path, resume: bool):
-        self.painter, self.clip = load_painter(model), load_clip("shapes")
-        self.referee = appoint_referee(DataConfig())
+    def __init__(
+        self,
+        model: str,
+        n: int,
+        results: Path,
+        resume: bool,
+        clip: str | None = None,
+        judge: Path | None = None,
+    ):
+        self.painter, self.clip = load_painter(model), load_clip("shapes", clip)
+        self.referee = appoint_referee(self.painter.config.data, given=judge)
         self.n = n
         self.y = torch.arange(n) % len(self.painter.classes)
         self.noise = self.painter.noise(n, seed=0)
@@ -123,7 +135,8 @@ class Bench:
         began = time.process_time()
         candidates = [self.painter.draw(self.y, self.noise, self.plain)]
         self.note(
-            *("ranking", "plain"), **self.score(candidates[0], time.process_time() - began, 10)
+            *("ranking", "plain"),
+            **self.score(candidates[0], time.process_time() - began, self.plain.steps),
         )
         for k in range(1, max(BEST_OF)):
             candidates.append(
@@ -238,10 +251,14 @@ def main() -> None:
     parser.add_argument("--model", default="undertrained")
     parser.add_argument("--n", type=int, default=1000)
     parser.add_argument("--only", choices=PARTS, nargs="+", default=PARTS)
+    parser.add_argument("--clip", help="a file that `ddpm clip-train` wrote")
+    parser.add_argument("--judge", type=Path, help="a file that `ddpm judge` wrote")
     parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--resume", action="store_true", help="keep what is measured already")
     options = parser.parse_args()
-    bench = Bench(options.model, options.n, options.out, options.resume)
+    bench = Bench(
+        *(options.model, options.n, options.out, options.resume, options.clip, options.judge)
+    )
     bench.real()
     for part in options.only:
         if part == "loss":

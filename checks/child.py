@@ -8,12 +8,13 @@ import importlib
 import importlib.abc
 import importlib.machinery
 import importlib.util
+import inspect
 import json
 import marshal
 import sys
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
-from types import CodeType, ModuleType
+from types import CodeType, FunctionType, ModuleType
 
 import torch
 
@@ -50,6 +51,8 @@ def serve(job: dict, reader, writer, enter_sandbox) -> None:
         if request["function"] is None:
             header, pieces = _answer(request, lambda impl: None, subject)
             header["imports"] = subject.imports()
+            with suppress(BaseException):  # what a module offers may be odder than a function
+                header["parameters"] = subject.parameters()
         else:
             header, pieces = _answer(request, experiments[request["function"]], subject)
         if request.get("note_reached"):
@@ -120,6 +123,22 @@ class _Learner:
         """The folders of the other chapters that the graded one has imported."""
         found = {name.split(".")[1] for name in sys.modules if name.startswith("chapters.ch")}
         return sorted(found - {self.folder})
+
+    def parameters(self) -> list[list[str]]:
+        """[name, parameter, parameter, …] of each function and method in the graded module."""
+        module, found = sys.modules.get(self.name), []
+        for name, thing in dict(vars(module)).items() if module else ():
+            is_class = isinstance(thing, type)
+            for below, function in dict(vars(thing)).items() if is_class else [("", thing)]:
+                function = inspect.unwrap(getattr(function, "__func__", function))
+                if isinstance(function, FunctionType) and self._is_own(function.__code__):
+                    names = function.__code__.co_varnames[: function.__code__.co_argcount]
+                    label = f"{name}.{below}" if is_class else name
+                    found.append([label, *(n for n in names if n not in ("self", "cls"))])
+        return found
+
+    def _is_own(self, code: CodeType) -> bool:
+        return code.co_filename.startswith(str(self.own_files))
 
     def _load(self, replacements: dict) -> ModuleType:
         if not replacements:

@@ -9,6 +9,7 @@ from checks import catalogue, channel, diagnose
 from checks.catalogue import ROOT, Chapter, Experiment
 from checks.compare import Difference, differences, first_place, is_array, rounding
 from checks.files import Problem
+from checks.orders import swapped
 from checks.reference import Reference, cannot_run
 from checks.workers import Pool, TimedOut, Worker
 
@@ -243,9 +244,11 @@ class Grader:
         ]
         if not wanted:
             return
-        named = diagnose.explain(reference, attempt.seen)
+        # With the parameters in another order, all else that is seen says nothing.
+        order = swapped(attempt.parameters, attempt.chapter)
+        named = {} if order else diagnose.explain(reference, attempt.seen)
         for s in wanted:
-            mistakes = named[s.experiment.name]
+            mistakes = (order,) if order else named[s.experiment.name]
             difference = attempt.found[s.experiment.name]
             if not mistakes:
                 general = diagnose.in_general(reference, s, difference)
@@ -268,6 +271,7 @@ class _Attempt:
     printed: str = ""
     layers: list[str] = field(default_factory=list)
     imports: list[str] = field(default_factory=list)  # folders of other chapters
+    parameters: list[list[str]] = field(default_factory=list)  # see `checks.orders`
     _worker: Worker | None = None
     _import_failure: Result | None = None  # the same for all experiments
 
@@ -339,6 +343,7 @@ class _Attempt:
         try:
             answer = self._worker.ask(request, lambda: 0 if self.grader.outdated() else seconds)
             self.imports = answer.get("imports", [])
+            self.parameters = answer.get("parameters", [])
             if "error" in answer:
                 self._import_failure = self._failed_import(answer["error"])
         except TimedOut:

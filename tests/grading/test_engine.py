@@ -188,6 +188,39 @@ def test_what_torch_cannot_know_of_is_told(old, new, says, grader, submit):
     assert any(says in r.symptom for r in result.results)
 
 
+@pytest.mark.parametrize(
+    ("number", "old", "new", "says"),
+    [
+        (
+            *(3, "def forward(self, x: Tensor, cond: Tensor)"),
+            "def forward(self, cond: Tensor, x: Tensor)",
+            "the parameters of ResidualBlock.forward stand as (cond, x), and it is called with (x, cond)",
+        ),
+        (
+            *(5, "x_0: Tensor, t: Tensor, noise: Tensor | None = None"),
+            "x_0: Tensor, noise: Tensor | None, t: Tensor",
+            "(schedule, x_0, noise, t), and it is called with (schedule, x_0, t, noise)",
+        ),
+    ],
+)
+def test_parameters_in_another_order_are_told(number, old, new, says, grader, submit):
+    result = grader.grade(number, submit(number, edited(solution(number), old, new)))
+    failed = [r for r in result.results if r.verdict != PASSED]
+    assert failed and all(says in r.mistakes[0] for r in failed if r.mistakes)
+
+
+def test_parameters_of_other_names_may_have_any_order(grader, submit):
+    """And more of them may stand behind; what a module offers besides may be odd."""
+    text = solution(3).replace(
+        "def forward(self, x: Tensor, cond: Tensor)", "def forward(self, cond, x, more=None)"
+    )
+    text = text.replace("(F.silu(self.norm1(x)))", "(F.silu(self.norm1(cond)))")
+    text = text.replace("self.cond(F.silu(cond))", "self.cond(F.silu(x))")
+    text = text.replace("self.skip(x)", "self.skip(cond)")
+    text += "\n\nclass Odd:\n    def __getattr__(self, name):\n        raise SystemExit\n\n\nodd = Odd()\n"
+    assert grader.grade(3, submit(3, text)).passed
+
+
 def test_layers_in_a_list_beside_their_registration_are_fine(grader, submit):
     text = edited(
         solution(2),

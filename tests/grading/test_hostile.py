@@ -222,6 +222,7 @@ FORGED = {
     "changed": "{'observed': None, 'changed': {'a': 1}}",
     "signature": "{'observed': None, 'signature': 7}",
     "imports": "{'observed': None, 'imports': 3}",
+    "parameters": "{'observed': None, 'parameters': [[]]}",
 }
 
 
