@@ -200,6 +200,8 @@ class _Search:
 
 def in_general(reference: Reference, s: Seen, difference: Difference) -> str | None:
     """The general relation between expected and got, when there is one."""
+    if difference.kind == "nothing":
+        return "a `return` is missing, at the end or in one of the branches"
     base = reference.observe(s.experiment, fill=s.fill)
     if "observed" in s.answer and only_words(s.answer["observed"]):
         return None  # the name of an exception, for one, is the same for many reasons
