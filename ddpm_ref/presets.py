@@ -189,7 +189,7 @@ PRESETS = {
             decay_from=0.6,
             ema_decay=0.999,
         ),
-        sample=SampleConfig(sampler="dpm", steps=12, guidance_scale=2.0),
+        sample=SampleConfig(sampler="dpm", steps=12, guidance_scale=3.0),
     ),
     # The size and the recipe of Ho et al. 2020 (appendix B), with classes.
     "paper": RunConfig(

@@ -356,9 +356,9 @@ def export_weights(painter: Painter, path: Path, note: str = "") -> None:
     Where the pictures lay on this machine is nobody else's business, and is left out.
     """
     tensors = {f"model.{k}": v.half() for k, v in painter.model.state_dict().items()}
-    config = painter.about["config"]
-    config = config | {"data": config["data"] | {"data_dir": None}}
-    about = painter.about | {"config": config} | ({"note": note} if note else {})
+    about = {k: v for k, v in painter.about.items() if k in ("config", "classes", "note")}
+    data = about["config"]["data"] | {"data_dir": None}
+    about |= {"config": about["config"] | {"data": data}} | ({"note": note} if note else {})
     write_tensors(path, tensors, {"about": about})
 
 

@@ -85,6 +85,10 @@ def sample(
             raise UserError("Give a model or --preset, whose weights come with the package.")
         model = shipped_weights(preset)
     painter = load_painter(model, checkpoint, pick_device(device))
+    if preset not in (None, painter.config.preset):
+        console.out.print(
+            f"Drawn by {painter.config.preset}, the net that comes with the package in place of {preset}."
+        )
     if unconditional and classes:
         raise UserError("--unconditional draws without a class: leave --class out, or it.")
     how = with_sampling(

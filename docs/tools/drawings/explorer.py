@@ -13,7 +13,7 @@ SOURCES = (
     "docs/tools/drawings/svg.py",
 )
 FIRST = "demo"
-PRESETS = ("demo", "seed", "cifar10", "paper")
+PRESETS = ("demo", "seed", "cifar10-small", "cifar10", "paper")
 SIZES = (16, 32, 64)
 BOX_W, BOX_H, GAP_X, GAP_Y = 158, 50, 124, 20
 
