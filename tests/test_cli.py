@@ -147,6 +147,22 @@ def test_sample_draws_what_the_package_draws(tmp_path, run):
     assert Image.open("samples.png").tobytes() == expected.tobytes()
 
 
+def test_sample_draws_photographs_right_after_installation(tmp_path):
+    """Frogs, which are green or brown, and ships, which are mostly on water."""
+    said = ddpm("sample", "--preset", "cifar10", "--class", "frog", "-n", 8, "--files", "frogs")
+    assert "Drawn by cifar10-small" in said
+    said = ddpm("sample", "--preset", "cifar10-small", "--class", "ship", "-n", 8, "--files", "sea")
+    assert "in place of" not in said
+    blue = {}
+    for folder in ("frogs", "sea"):
+        pixels = [
+            np.asarray(Image.open(path), dtype=float) for path in (tmp_path / folder).iterdir()
+        ]
+        assert {p.shape for p in pixels} == {(32, 32, 3)}
+        blue[folder] = sum(p[..., 2].mean() > p[..., 0].mean() for p in pixels)
+    assert blue["sea"] > blue["frogs"]
+
+
 def test_sample_draws_all_classes_by_default(run):
     ddpm("sample", run.folder, "-n", 2, "--out", "deep/er/all.png")
     painter = load_painter(run.folder)
