@@ -142,7 +142,10 @@ class Run:
 
     def drop_metrics_after(self, epoch: int) -> None:
         """Forget the rows of epochs that the checkpoint to go on from does not have."""
-        self._write_metrics([row for row in self.metrics() if row["epoch"] <= epoch])
+        rows = self.metrics()
+        kept = [row for row in rows if row["epoch"] <= epoch]
+        if len(kept) < len(rows):
+            self._write_metrics(kept)
 
     def _write_metrics(self, rows: list[dict[str, float]]) -> None:
         text = io.StringIO()
@@ -435,14 +438,14 @@ def train(
     if resume and run.checkpoint("last").is_file():
         kept = load_checkpoint(run.checkpoint("last"), state).get("kept_loss", state.best_loss)
         saved_step, kept_loss = state.step, math.inf if kept is None else kept
-        if world.is_main:
-            run.drop_metrics_after(state.epoch)
         # A new length or rate counts from here on, and what a clock had moved on is moved anew.
         state.lr_schedule.base_lrs = [knobs.learning_rate]
         state.lr_schedule.last_epoch = state.step
         factor = state.lr_schedule.lr_lambdas[0](state.step)
         optimizer.param_groups[0]["lr"] = knobs.learning_rate * factor
-    elif not resume and world.is_main:
+    if resume and world.is_main:
+        run.drop_metrics_after(state.epoch)
+    elif world.is_main:
         run = Run.create(folder, config, images.classes)
     world.any(False)  # nobody goes on before the folder is there
     run = Run(folder)

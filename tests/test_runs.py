@@ -136,6 +136,22 @@ def test_a_training_that_the_clock_ends_is_kept_too(tmp_path, monkeypatch):
     assert run.metrics()[-1]["learning_rate"] == recipe.train.learning_rate
 
 
+def test_a_training_killed_before_its_first_checkpoint_begins_anew(tmp_path, monkeypatch):
+    """The row of its first epoch was written already, and must not stand there twice."""
+    recipe, save = tiny.config(images=2 * 108), runs.save_checkpoint
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(runs, "save_checkpoint", killed)
+    with pytest.raises(KeyboardInterrupt):
+        runs.train(recipe, tiny.shapes(), tmp_path / "run")
+    assert [row["epoch"] for row in Run(tmp_path / "run").metrics()] == [1]
+    monkeypatch.setattr(runs, "save_checkpoint", save)
+    assert runs.train(recipe, tiny.shapes(), tmp_path / "run", resume=True)
+    assert [row["epoch"] for row in Run(tmp_path / "run").metrics()] == [1, 2]
+
+
 def test_a_training_killed_between_checkpoints_repeats_what_was_lost(tmp_path):
     recipe = tiny.config(images=4 * 108, checkpoint_every=2, sample_every=9)
     whole, killed = tmp_path / "whole", tmp_path / "killed"
