@@ -46,25 +46,18 @@ BEST_OF = (2, 4, 8)
 class Bench:
     """The models, the noise, and the table that grows."""
 
-    def __init__(
-        self,
-        model: str,
-        n: int,
-        results: Path,
-        resume: bool,
-        clip: str | None = None,
-        judge: Path | None = None,
-    ):
-        self.painter, self.clip = load_painter(model), load_clip("shapes", clip)
-        self.referee = appoint_referee(self.painter.config.data, given=judge)
-        self.n = n
+    def __init__(self, options: argparse.Namespace):
+        self.painter = load_painter(options.model)
+        self.clip = load_clip("shapes", options.clip)
+        self.referee = appoint_referee(self.painter.config.data, given=options.judge)
+        self.n = n = options.n
         self.y = torch.arange(n) % len(self.painter.classes)
         self.noise = self.painter.noise(n, seed=0)
         self.texts = texts_of(self.clip, class_prompts(self.painter.classes))
         self.plain = replace(self.painter.config.sample, guidance_scale=1.0)
-        self.results = results
+        self.results = results = options.out
         self.rows: dict[str, dict] = json.loads(results.read_text()) if results.is_file() else {}
-        self.resume = resume
+        self.resume = options.resume
 
     def has(self, part: str, name: str) -> bool:
         """Whether an interrupted run has measured this already."""
@@ -256,9 +249,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--resume", action="store_true", help="keep what is measured already")
     options = parser.parse_args()
-    bench = Bench(
-        *(options.model, options.n, options.out, options.resume, options.clip, options.judge)
-    )
+    bench = Bench(options)
     bench.real()
     for part in options.only:
         if part == "loss":

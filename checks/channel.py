@@ -159,10 +159,6 @@ def _is_texts(value) -> bool:
     return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 
-def _is_name_and_more(value) -> bool:
-    return _is_texts(value) and bool(value)
-
-
 def _is_error(value) -> bool:
     """{"kind", "type", "message", "name": texts, "frames": [{"file", "line", "function", "text"}]}."""
     if not isinstance(value, dict) or not isinstance(value.get("kind"), str):
@@ -191,7 +187,9 @@ _FIELDS = {
         and all(len(pair) == 2 for pair in value)
     ),
     "signature": lambda value: isinstance(value, list) and all(map(_is_texts, value)),
-    "parameters": lambda value: isinstance(value, list) and all(map(_is_name_and_more, value)),
+    "parameters": lambda value: (
+        isinstance(value, list) and all(_is_texts(names) and names for names in value)
+    ),
     "nothing": _is_texts,
     "imports": _is_texts,
     "layers": _is_texts,

@@ -126,19 +126,20 @@ class _Learner:
 
     def parameters(self) -> list[list[str]]:
         """[name, parameter, parameter, …] of each function and method in the graded module."""
-        module, found = sys.modules.get(self.name), []
-        for name, thing in dict(vars(module)).items() if module else ():
-            is_class = isinstance(thing, type)
-            for below, function in dict(vars(thing)).items() if is_class else [("", thing)]:
-                function = inspect.unwrap(getattr(function, "__func__", function))
-                if isinstance(function, FunctionType) and self._is_own(function.__code__):
-                    names = function.__code__.co_varnames[: function.__code__.co_argcount]
-                    label = f"{name}.{below}" if is_class else name
-                    found.append([label, *(n for n in names if n not in ("self", "cls"))])
+        functions, found = {}, []
+        for name, thing in dict(vars(sys.modules[self.name])).items():
+            if not str(getattr(thing, "__module__", "")).startswith(f"chapters.{self.folder}"):
+                continue  # imported: torch's own classes have thousands of methods
+            if isinstance(thing, type):
+                functions |= {f"{name}.{below}": method for below, method in vars(thing).items()}
+            else:
+                functions[name] = thing
+        for name, function in functions.items():
+            function = inspect.unwrap(getattr(function, "__func__", function))
+            if isinstance(function, FunctionType):
+                names = function.__code__.co_varnames[: function.__code__.co_argcount]
+                found.append([name, *(n for n in names if n not in ("self", "cls"))])
         return found
-
-    def _is_own(self, code: CodeType) -> bool:
-        return code.co_filename.startswith(str(self.own_files))
 
     def _load(self, replacements: dict) -> ModuleType:
         if not replacements:

@@ -51,12 +51,8 @@ from ddpm_ref.training import (
 from ddpm_ref.unet import UNet
 
 SHIPPED = Path(str(files("ddpm_ref") / "weights" / "shapes.safetensors"))
-# The weights of a preset that come with the package: for cifar10 those of a net that a laptop can draw with.
-SHIPPED_FOR = {
-    "demo": SHIPPED,
-    "cifar10": SHIPPED.with_name("cifar10-small.safetensors"),
-    "cifar10-small": SHIPPED.with_name("cifar10-small.safetensors"),
-}
+# Whose weights come with the package, by preset: for cifar10 those of a net that a laptop can draw with.
+SHIPPED_FOR = {"demo": "shapes", "cifar10": "cifar10-small", "cifar10-small": "cifar10-small"}
 # A model that was stopped early: what re-ranking and guidance are good for shows on this one.
 UNDERTRAINED = SHIPPED.with_name("shapes-undertrained.safetensors")
 CHUNK = 100  # pictures drawn at once: more would only need more memory
@@ -350,7 +346,7 @@ def shipped_weights(name: str) -> Path:
             f"No weights of the preset {name!r} come with this version: train your own with "
             f"`ddpm train --preset {name} --out runs/{name}`, then draw with `ddpm sample runs/{name}`."
         )
-    return SHIPPED_FOR[name]
+    return SHIPPED.with_name(f"{SHIPPED_FOR[name]}.safetensors")
 
 
 def export_weights(painter: Painter, path: Path, note: str = "") -> None:
