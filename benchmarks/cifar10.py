@@ -5,6 +5,7 @@
     make bench ARGS="cifar10 --quick"            every line of this, on a CPU, in minutes; measures nothing
 
 With the pictures in folders (train/CLASS/*, test/CLASS/*): --dataset folder --data-dir FOLDER.
+With --run RUN, what `ddpm train` made is measured in the same way, and nothing trained but the referees.
 
 Two referees are trained first: one on all training images, which says what a picture shows; one on half of
 them, whose features carry the Fréchet and kernel distances to the test images. The other half against
@@ -99,6 +100,8 @@ ORDER = (
 WAYS = {
     "guidance 1.5": (dict(guidance_scale=1.5), False),
     "guidance 3": (dict(guidance_scale=3.0), False),
+    # The levels of noise 0.28 to 2.9 of Kynkäänniemi et al. 2024, on the cosine schedule.
+    "guidance 3, t 174 to 788": (dict(guidance_scale=3.0, guidance_interval=(174, 788)), False),
     "ddim 10": (dict(steps=10), False),
     "ddim 20": (dict(steps=20), False),
     "ddim 100": (dict(steps=100), False),
@@ -288,7 +291,7 @@ class Bench:
                 steps=12 if tiny else None,
                 device=self.device,
                 progress=lambda steps: self.clock.watch(watched(steps)),
-                kind="resnet",
+                kind="photo",
                 width=8 if tiny else self.options.referee_width,
             )
             save_judge(judge, path, {"classes": list(images.classes), "images": len(images.labels)})
@@ -401,9 +404,28 @@ class Bench:
                 n = max(2, self.n // 10) if few else self.n
                 self.note("sampling", key, **self.measure(name, title, how, n))
 
-    def measure(self, name: str, title: str, how: SampleConfig, n: int) -> dict:
-        """Draw n pictures with an arm's model and let the referees look at them."""
-        painter = load_painter(self.out / name, device=self.device)
+    def run(self, folder: Path) -> None:
+        """Draw and score with a run that somebody trained, at scale 1 and at its own."""
+        last = _last_checkpoint(folder)
+        if last is None:
+            raise UserError(f"{folder} is no run with a checkpoint: give the folder of one.")
+        painter, name = load_painter(folder, device=self.device), folder.resolve().name
+        how, seen = painter.config.sample, last["images_seen"]
+        before = self.results["arms"].get(name, {"images_seen": seen})
+        if before["images_seen"] != seen:
+            raise UserError(f"{self.out} has numbers of another {name}: choose another --out.")
+        self.note("arms", name, what="a run", images_seen=seen, train_seconds=last["seconds"])
+        for scale in sorted({1.0, how.guidance_scale}):
+            title = f"guidance {scale:g}"
+            if title not in self.results["arms"][name]:
+                row = self.measure(name, title, replace(how, guidance_scale=scale), self.n, folder)
+                self.note("arms", name, **{title: row})
+
+    def measure(
+        self, name: str, title: str, how: SampleConfig, n: int, model: Path | None = None
+    ) -> dict:
+        """Draw n pictures with a model, that of the arm when it is None; the referees look at them."""
+        painter = load_painter(model or self.out / name, device=self.device)
         images, seconds = self.draw(painter, self.out / name / title.replace(" ", "-"), how, n)
         x, y = to_model_range(images), torch.arange(n) % len(painter.classes)
         columns = len(painter.classes)
@@ -460,7 +482,7 @@ class Bench:
             table.add_row(name, "", "", f"{row['n']:,}", "", f"{row['accuracy']:.2%}")
         if floor := self.results.get("floor"):
             table.add_row("real against real", "", "", f"{floor['n']:,}", *("", ""), *_both(floor))
-        for name in self.arms:
+        for name in {**self.arms, **self.results["arms"]}:
             row = self.results["arms"].get(name, {})
             if "diverged" in row:
                 table.add_row(name, "diverged")
@@ -501,6 +523,7 @@ def options_from(arguments: list[str]) -> argparse.Namespace:
     )
     parts = (*ORDER, "sampling")
     parser.add_argument("--only", nargs="+", choices=parts, metavar="ARM", help=", ".join(parts))
+    parser.add_argument("--run", type=Path, help="measure this run; arms only if --only names them")
     parser.add_argument("--minutes", type=float, default=10.0, help="of this call (10)")
     parser.add_argument("--images", type=int, help="that each arm sees (2,250,000)")
     parser.add_argument("--n", type=int, help="pictures to score by (10,000)")
@@ -513,6 +536,8 @@ def options_from(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="a tiny everything; measures nothing")
     options = parser.parse_args(arguments)
     quick = options.quick
+    if options.only is None:
+        options.only = parts if options.run is None else ()
     options.out = options.out or Path("runs/cifar10-quick" if quick else "runs/cifar10-ladder")
     options.images = (96 if quick else 50 * 45_000) if options.images is None else options.images
     options.n = (100 if quick else 10_000) if options.n is None else options.n
@@ -531,10 +556,12 @@ def main(arguments: list[str]) -> int:
     try:
         with clock.listening():
             bench = Bench(options, clock)
+            if options.run is not None:
+                bench.run(options.run)
             for name in ORDER:
-                if options.only is None or name in options.only:
+                if name in options.only:
                     bench.arm(bench.arms[name])
-            if options.only is None or "sampling" in options.only:
+            if "sampling" in options.only:
                 bench.sampling()
         bench.show()
     except OutOfTime:

@@ -32,11 +32,12 @@ from ddpm_ref.clip.drawing import (
     similarities,
     texts_of,
 )
-from ddpm_ref.clip.models import load_clip
+from ddpm_ref.clip.models import DEFAULT, load_clip
 from ddpm_ref.data import to_image, to_model_range
 from ddpm_ref.judge import appoint_referee, class_accuracy, frechet_distance
 from ddpm_ref.presets import preset
 from ddpm_ref.runs import fit_to_dataset, load_painter, train
+from ddpm_ref.shipped import pictures_of
 
 RESULTS = Path(__file__).parent / "results" / "clip_effects.json"
 PARTS = ("ranking", "guidance", "failures", "colour", "loss")
@@ -48,7 +49,8 @@ class Bench:
 
     def __init__(self, options: argparse.Namespace):
         self.painter = load_painter(options.model)
-        self.clip = load_clip("shapes", options.clip)
+        small = pictures_of(self.painter.config.data, self.painter.classes)
+        self.clip = load_clip(small or DEFAULT, options.clip)
         self.referee = appoint_referee(self.painter.config.data, given=options.judge)
         self.n = n = options.n
         self.y = torch.arange(n) % len(self.painter.classes)

@@ -3,9 +3,11 @@
 import builtins
 import operator
 import random
+import re
 import traceback
 import zlib
 from pathlib import Path
+from pickle import PicklingError
 from types import ModuleType
 
 import numpy as np
@@ -263,6 +265,9 @@ def _error(kind: str, error: BaseException, own_files: Path) -> dict:
     except BaseException:
         message = ""  # a learner's exception whose __str__ fails
     message = " ".join(message.split())[:400]
+    # What pickle says names classes of ours, and not what is wrong: no object belongs in a checkpoint.
+    if isinstance(error, PicklingError) and (whole := re.search(r"(\w+)'>", message)):
+        message = f"an object, {whole[1]}, is saved whole: save what its state_dict() returns"
     return {"kind": kind, "type": type(error).__name__, "message": message, "frames": frames[-4:]}
 
 

@@ -5,6 +5,7 @@ spot (`ddpm_ref.shapes`), the others are read from disk or, where torchvision kn
 All pictures are kept in memory as uint8: CIFAR-10 is 184 MB.
 """
 
+import shutil
 import socket
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -250,14 +251,14 @@ DATASETS = ("shapes", "cifar10", "mnist", "fashion-mnist", "folder")
 # Test images of `shapes` are the ones from this index on: no training set reaches it.
 _SHAPES_TEST_FROM = 10**9
 
+CIFAR10_CLASSES = (
+    *("airplane", "automobile", "bird", "cat", "deer"),
+    *("dog", "frog", "horse", "ship", "truck"),
+)
 # torchvision's class, the names of the classes, whether they survive a mirror. CIFAR-10 is 163 MB and
 # its archive is checked against md5 c58f30108f718f92721af3b95e74349a by torchvision, as are the others.
 _TORCHVISION = {
-    "cifar10": (
-        "CIFAR10",
-        ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
-        True,
-    ),
+    "cifar10": ("CIFAR10", CIFAR10_CLASSES, True),
     "mnist": ("MNIST", tuple("0123456789"), False),
     "fashion-mnist": (
         "FashionMNIST",
@@ -335,6 +336,7 @@ def _from_torchvision(name: str, data_dir: Path, test: bool) -> tuple[Tensor, Te
     from torchvision import datasets  # 3 s to import: only where it is needed
 
     kind = getattr(datasets, _TORCHVISION[name][0])
+    new = not data_dir.exists()
     for attempt in range(3):
         try:
             with _patience(30), redirect_stdout(StringIO()):
@@ -348,10 +350,12 @@ def _from_torchvision(name: str, data_dir: Path, test: bool) -> tuple[Tensor, Te
             Exception
         ) as error:  # torchvision raises RuntimeError, URLError, OSError, zlib.error, …
             if attempt == 2:
+                if new:
+                    shutil.rmtree(data_dir, ignore_errors=True)
                 raise UserError(
                     f"Could not get {name} into {data_dir} ({_first_line(error)}): connect to the network, "
-                    f"or give --data-dir a folder that already holds torchvision's files; "
-                    f"--dataset shapes needs neither."
+                    "or give --data-dir a folder that already holds torchvision's files, or with "
+                    "--dataset folder one of pictures; --dataset shapes needs none of it."
                 ) from error
     images = torch.as_tensor(np.asarray(found.data))
     images = images[:, None] if images.ndim == 3 else images.permute(0, 3, 1, 2)  # (N, C, H, W)

@@ -49,6 +49,8 @@ def evaluate(
     if how.guidance_scale != 1:
         guided = painter.draw(y, noise, how, seed, advance=advance)
         result["guidance_scale"] = how.guidance_scale
+        if how.guidance_interval is not None:
+            result["guidance_interval"] = list(how.guidance_interval)
         result |= _scores(guided, y, referee, painter.classes, "_guided")
         result |= look(guided, y, "_guided") if look else {}
     return result | {

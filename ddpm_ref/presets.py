@@ -75,6 +75,7 @@ class SampleConfig:
     steps: int = 10
     eta: float = 0.0
     guidance_scale: float = 1.5
+    guidance_interval: tuple[int, int] | None = None  # timesteps at which to guide; None: all
 
 
 @dataclass(frozen=True)
@@ -169,7 +170,7 @@ PRESETS = {
         ),
         sample=SampleConfig(steps=50, guidance_scale=2.0),
     ),
-    # CIFAR-10 without a GPU: eight epochs of a small net, an hour and a half of one core that has bf16
+    # CIFAR-10 without a GPU: eight epochs of a small net, a good hour of one core that has bf16
     # units. Its weights come with the package.
     "cifar10-small": RunConfig(
         preset="cifar10-small",

@@ -20,7 +20,6 @@ import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
-from importlib.resources import files
 from pathlib import Path
 
 import torch
@@ -34,11 +33,13 @@ from ddpm_ref.diffusion import NoiseSchedule
 from ddpm_ref.distributed import World
 from ddpm_ref.errors import UserError, closest_hint, readable
 from ddpm_ref.files import load_weights, read_tensors, write_atomically, write_tensors
+from ddpm_ref.guidance import IntervalGuidance
 from ddpm_ref.jobs import Diverged, Hooks, run_training
 from ddpm_ref.pictures import grid, save_picture
 from ddpm_ref.precision import allow_tf32, autocast, make_scaler, memory_format, select_precision
-from ddpm_ref.presets import RunConfig, SampleConfig, for_images, preset
+from ddpm_ref.presets import RunConfig, SampleConfig, for_images
 from ddpm_ref.sampling import SAMPLERS
+from ddpm_ref.shipped import MODELS, shipped_model
 from ddpm_ref.training import (
     ExponentialMovingAverage,
     TrainingState,
@@ -50,11 +51,6 @@ from ddpm_ref.training import (
 )
 from ddpm_ref.unet import UNet
 
-SHIPPED = Path(str(files("ddpm_ref") / "weights" / "shapes.safetensors"))
-# Whose weights come with the package, by preset: for cifar10 those of a net that a laptop can draw with.
-SHIPPED_FOR = {"demo": "shapes", "cifar10": "cifar10-small", "cifar10-small": "cifar10-small"}
-# A model that was stopped early: what re-ranking and guidance are good for shows on this one.
-UNDERTRAINED = SHIPPED.with_name("shapes-undertrained.safetensors")
 CHUNK = 100  # pictures drawn at once: more would only need more memory
 
 
@@ -224,7 +220,7 @@ class Painter:
         Args:
             y: (N,) labels, or None for unconditional pictures.
             noise: (N, C, H, W) to start from.
-            how: sampler, steps, eta and guidance scale.
+            how: sampler, steps, eta, guidance scale and the interval of guidance.
             seed: of the noise that samplers add on the way.
             callback: as in `ddpm_ref.sampling`; called chunk by chunk.
             advance: told after each step how many pictures took it.
@@ -236,6 +232,7 @@ class Painter:
             (N, C, H, W) on the CPU.
         """
         generator = torch.Generator().manual_seed(seed + 1)
+        model, scale = self.guided(how)
         options = {"ddim": {"steps": how.steps, "eta": how.eta}, "dpm": {"steps": how.steps}}
 
         def after_step(i, t, x_t, x_0):
@@ -251,11 +248,11 @@ class Painter:
             # CLIP's gradients stay whole.
             with autocast(self.device, "fp32" if guide else self.precision):
                 drawn = SAMPLERS[how.sampler](
-                    guide(chosen) if guide else self.model,
+                    guide(chosen) if guide else model,
                     self.schedule,
                     part.shape,
                     None if y is None else y[chosen].to(self.device),
-                    guidance_scale=1.0 if guide else how.guidance_scale,
+                    guidance_scale=1.0 if guide else scale,
                     target="noise" if guide else self.config.diffusion.target,
                     clip=clip,
                     noise=part,
@@ -265,6 +262,12 @@ class Painter:
                 )
             parts.append(drawn.cpu())
         return torch.cat(parts)
+
+    def guided(self, how: SampleConfig) -> tuple[nn.Module, float]:
+        """The model to draw with, and the guidance scale to give to a sampler with it."""
+        if how.guidance_interval is None:
+            return self.model, how.guidance_scale
+        return IntervalGuidance(self.model, how.guidance_scale, how.guidance_interval), 1.0
 
     @property
     def device(self) -> torch.device:
@@ -299,16 +302,21 @@ def make_model(config: RunConfig) -> UNet:
 def load_painter(
     source: Path | str | None = None, checkpoint: str = "last", device="cpu"
 ) -> Painter:
-    """The model of a run folder, of a checkpoint file, or (None) the one shipped for `shapes`.
+    """The model of a run folder, of a checkpoint file, or one that comes with the package.
 
-    "undertrained" is the other one that comes with the package, unless there is a run of that name.
+    Those are named as in `shipped.MODELS`, unless there is a run of that name; None is that of `demo`.
 
     Raises:
         UserError: when there is nothing, or something else, or it is damaged.
     """
-    path = SHIPPED if source is None else Path(source)
-    if str(path) == "undertrained" and not path.exists():
-        path = UNDERTRAINED
+    path = Path("demo" if source is None else source)
+    if str(path) in MODELS and (source is None or not path.exists()):
+        path = shipped_model(str(path))
+    if not path.exists():
+        raise UserError(
+            f"There is no model {path}: give the folder of a run, a .safetensors file of one, or a name of "
+            f"those that come with the package ({', '.join(MODELS)})."
+        )
     if path.is_dir():
         path = Run(path).checkpoint(checkpoint)
         if not path.is_file():
@@ -332,21 +340,6 @@ def load_painter(
     return Painter(
         model.to(device).eval(), make_schedule(config).to(device), config, classes, path, about
     )
-
-
-def shipped_weights(name: str) -> Path:
-    """The weights of a preset that come with the package.
-
-    Raises:
-        UserError: when there is no such preset, or none of its weights come with this version.
-    """
-    preset(name)
-    if name not in SHIPPED_FOR:
-        raise UserError(
-            f"No weights of the preset {name!r} come with this version: train your own with "
-            f"`ddpm train --preset {name} --out runs/{name}`, then draw with `ddpm sample runs/{name}`."
-        )
-    return SHIPPED.with_name(f"{SHIPPED_FOR[name]}.safetensors")
 
 
 def export_weights(painter: Painter, path: Path, note: str = "") -> None:
@@ -631,7 +624,7 @@ def with_sampling(config: RunConfig, **changes) -> SampleConfig:
     """The run's own way of sampling, with what the user asked for instead.
 
     Raises:
-        UserError: when the sampler is unknown, or the steps are out of range.
+        UserError: when the sampler is unknown, or steps, eta or the interval are out of range.
     """
     how = replace(config.sample, **{k: v for k, v in changes.items() if v is not None})
     if how.sampler not in SAMPLERS:
@@ -646,5 +639,10 @@ def with_sampling(config: RunConfig, **changes) -> SampleConfig:
     if not 0 <= how.eta <= 1:
         raise UserError(
             f"--eta must lie between 0 (deterministic) and 1 (ancestral), got {how.eta}."
+        )
+    lowest, highest = how.guidance_interval or (0, limit - 1)
+    if not 0 <= lowest <= highest < limit:
+        raise UserError(
+            f"--guidance-interval must lie within 0 and {limit - 1}, lowest first, got {lowest} {highest}."
         )
     return how

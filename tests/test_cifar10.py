@@ -11,6 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import tiny
 import torch
 from PIL import Image
 
@@ -111,6 +112,18 @@ def test_a_first_ctrl_c_is_kept_for_later_and_a_second_is_not():
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_run_is_measured_like_an_arm(photos, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(cifar10, "PORTION", 5)
+    run = tiny.make_run(tmp_path / "mine", images=12)
+    assert call(photos, tmp_path / "out", "--run", str(run.folder)) == 0
+    (row,) = results(tmp_path / "out")["arms"].values()
+    assert row["images_seen"] == 12
+    assert [row[f"guidance {scale}"]["n"] for scale in ("1", "1.5")] == [12, 12]
+    assert "mine" in capsys.readouterr().out
+    assert call(photos, tmp_path / "out", "--run", str(photos)) == 2
+    assert "no run" in capsys.readouterr().err
 
 
 def test_results_stand_in_a_file_of_the_machine_unless_they_are_quick(tmp_path, monkeypatch):
@@ -242,7 +255,7 @@ def test_it_measures_everything(stopped_often):
     assert found["floor"]["n"] == 12 and found["floor"]["frechet_distance"] > 0
     assert found["referees"]["referee"]["images"] == 160
     assert found["referees"]["referee-half"]["images"] == 80
-    assert load_judge(out / "referee.safetensors").kind == "resnet"
+    assert load_judge(out / "referee.safetensors").kind == "photo"
     pictures = {path.name for path in out.glob("*.png")}
     assert {f"{name}-guidance-{scale}.png" for name in SOME_ARMS for scale in "12"} < pictures
 

@@ -163,6 +163,16 @@ def test_sample_draws_photographs_right_after_installation(tmp_path):
     assert blue["sea"] > blue["frogs"]
 
 
+def test_photographs_have_a_clip_and_a_judge_right_after_installation(tmp_path):
+    options = ("--class", "ship", "--candidates", 6, "--keep", 2, "--steps", 4)
+    said = ddpm("rerank", "cifar10", *options, "--json", "a.json")
+    result = json.loads((tmp_path / "a.json").read_text())
+    assert result["clip_model"] == "cifar10" and "never seen" not in said
+    assert "class_accuracy_kept" in result["classes"]["ship"]
+    said = ddpm("guide", "cifar10", "--prompt", "a photo of a red frog", "-n", 2, "--steps", 3)
+    assert "class: frog" in said and "has never seen 'red'" in said
+
+
 def test_sample_draws_all_classes_by_default(run):
     ddpm("sample", run.folder, "-n", 2, "--out", "deep/er/all.png")
     painter = load_painter(run.folder)
@@ -188,6 +198,7 @@ WAYS = {
     "ddpm": ["--sampler", "ddpm"],
     "unguided": ["--guidance-scale", 1],
     "guided": ["--guidance-scale", 4],
+    "guided at times": ["--guidance-scale", 4, "--guidance-interval", 5, 15],
     "unconditional": ["--unconditional"],
 }
 
@@ -344,10 +355,10 @@ def test_export_and_draw_with_it(run, tmp_path):
 def test_judge_in_a_file_of_its_own(tmp_path):
     ddpm("judge", "j/judge.safetensors", "--steps", 3, "--image-size", 8, "--device", "cpu")
     assert tiny.tree(tmp_path / "j").keys() == {"judge.json", "judge.safetensors"}
-    resnet = ["--kind", "resnet", "--width", 8, "--image-size", 8, "--steps", 3, "--device", "cpu"]
-    ddpm("judge", "narrow.safetensors", *resnet)
+    photo = ["--kind", "photo", "--width", 8, "--image-size", 16, "--steps", 3, "--device", "cpu"]
+    ddpm("judge", "narrow.safetensors", *photo)
     shape = json.loads((tmp_path / "narrow.json").read_text())["judge"]
-    assert (shape["kind"], shape["width"]) == ("resnet", 8)
+    assert (shape["kind"], shape["width"]) == ("photo", 8)
 
 
 def test_evaluate_by_a_given_judge(tmp_path, run):
@@ -387,6 +398,22 @@ def test_a_folder_of_photos_from_end_to_end(tmp_path):
     result = json.loads((tmp_path / "run" / "evaluation.json").read_text())
     assert list(result["class_accuracies"]) == ["round things", "squares"]
     assert result["judge_n"] == 6  # a tenth of 60
+    # By these pictures a model of others cannot be measured, and it is said before a judge is trained.
+    where = ("--dataset", "folder", "--data-dir", "photos")
+    refused = process("evaluate", "--n", 4, *where, folder=tmp_path)
+    assert refused.returncode == 2 and "other classes: round things, squares" in refused.stderr
+    ddpm("export", "run", "moved.safetensors")  # does not know where its pictures are
+    ddpm(
+        "evaluate",
+        "moved.safetensors",
+        "--n",
+        4,
+        "--steps",
+        2,
+        *where,
+        "--judge",
+        "run/judge.safetensors",
+    )
     ddpm("report", "run")
     assert "round things" in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
     ddpm("export", "run", "small.safetensors")
@@ -457,3 +484,26 @@ def test_metrics_for_tensorboard(tmp_path):
     (loss,) = events.Scalars("train_loss")
     assert loss.step == 4 * 64
     assert loss.value == pytest.approx(Run(run).metrics()[0]["train_loss"])
+
+
+FAULTS = """
+import resource, sys
+import torch
+from ddpm_ref.cli import keep_freed_memory
+
+if sys.argv[1] == "keep":
+    keep_freed_memory()
+for _ in range(8):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    torch.ones(25_000_000)  # 100 MB, freed at once
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="a matter of glibc")
+def test_the_command_line_keeps_what_it_frees():
+    def faults(way):
+        command = [sys.executable, "-c", FAULTS, way]
+        return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+    assert faults("keep") < 1000 < faults("give back")

@@ -229,7 +229,8 @@ def test_clip_train_on_a_folder(tmp_path):
     said = ddpm("clip-train", "clip.safetensors", *options)
     assert "class named rightly" in said and "colour" not in said
     words = models.read_tensors(tmp_path / "clip.safetensors")[1]["clip"]["words"]
-    assert {"red", "cats", "dogs"} <= set(words)
+    assert {"photo", "cats", "dogs"} <= set(words)
+    assert not {"blue", "shape"} & set(words)  # which no caption of these says
 
 
 def test_training_with_a_clip_loss(tmp_path):

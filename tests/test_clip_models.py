@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from ddpm_ref.clip import class_prompts, encode_images, encode_prompts, similarity_matrix
 from ddpm_ref.clip import models as models_module
 from ddpm_ref.clip.loss import ClipLoss
-from ddpm_ref.clip.models import SMALL_FILE, load_clip, reachable, read_small, write_small
+from ddpm_ref.clip.models import load_clip, reachable, read_small, write_small
 from ddpm_ref.clip.train import SETTINGS, Captioned, contrastive_loss, train_clip, zero_shot
 from ddpm_ref.data import load_dataset, to_model_range
 from ddpm_ref.errors import UserError
@@ -34,7 +34,6 @@ def test_the_small_clip_names_what_it_has_not_seen(small):
     found = zero_shot(small, Captioned.of("shapes", images, first=HELD_OUT))
     assert found["class_accuracy"] >= 0.995
     assert found["colour_and_class_accuracy"] >= 0.99
-    assert SMALL_FILE.stat().st_size < 4_000_000
 
 
 def test_the_small_clip_is_open_clip_s_own(small):

@@ -516,6 +516,7 @@ class Server:
         import socket
 
         self.calls.append((root, train, download, socket.getdefaulttimeout()))
+        (Path(root) / "MNIST" / "raw").mkdir(parents=True, exist_ok=True)
         if len(self.calls) <= self.failures:
             raise self.error
         self.data, self.targets = torch.zeros(2, 28, 28, dtype=torch.uint8), torch.tensor([3, 1])
@@ -547,6 +548,7 @@ def test_without_a_network_there_is_one_clear_sentence(tmp_path, monkeypatch, er
         assert part in message
     assert "\n" not in message and message.endswith(".")
     assert (str(error).split("\n")[0] or "OSError") in message
+    assert not (tmp_path / "here").exists()
 
 
 def test_a_server_that_answers_at_the_third_try_is_good_enough(tmp_path, monkeypatch):

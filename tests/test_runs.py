@@ -14,6 +14,7 @@ from PIL import Image
 from ddpm_ref import jobs, runs
 from ddpm_ref.errors import UserError
 from ddpm_ref.files import read_tensors, write_tensors
+from ddpm_ref.guidance import IntervalGuidance
 from ddpm_ref.jobs import Hooks
 from ddpm_ref.presets import SampleConfig
 from ddpm_ref.runs import (
@@ -178,14 +179,6 @@ def test_compiling_is_left_to_the_machine_where_the_recipe_does(tmp_path, monkey
     assert runs.train(tiny.config(images=12, compile=None), tiny.shapes(), tmp_path / "run", "cpu")
     with pytest.raises(RuntimeError, match="no compiler"):
         runs.train(tiny.config(images=12, compile=True), tiny.shapes(), tmp_path / "b", "cpu")
-
-
-def test_shipped_weights_are_found_or_missed_in_one_sentence():
-    assert runs.shipped_weights("demo") == runs.SHIPPED
-    with pytest.raises(UserError, match="ddpm train --preset paper"):
-        runs.shipped_weights("paper")
-    with pytest.raises(UserError, match='did you mean "cifar10"'):
-        runs.shipped_weights("cifar")
 
 
 def test_a_folder_that_is_no_run(tmp_path):
@@ -358,6 +351,36 @@ def test_drawing_in_chunks_is_drawing_at_once(monkeypatch, painter, sampler):
     assert seen == [(0, 19), (1, 14), (2, 9), (3, 4)] * 3
     other = painter.draw(y + 1, noise, how)
     assert not torch.allclose(other, at_once, atol=1e-3)  # labels reach the model
+
+
+def test_guidance_in_an_interval_is_guidance_there_and_none_elsewhere(painter):
+    y, noise = torch.arange(3), painter.noise(3, seed=0)
+    how = SampleConfig(steps=4, guidance_scale=3.0)  # at t = 19, 14, 9, 4
+
+    def drawn(interval):
+        calls = []
+        with_hook = painter.model.register_forward_pre_hook(
+            lambda _, given: calls.append((int(given[1][0]), given[2] is None))
+        )
+        x = painter.draw(y, noise, replace(how, guidance_interval=interval))
+        with_hook.remove()
+        return x, calls
+
+    everywhere, calls = drawn((0, 19))
+    assert torch.equal(everywhere, painter.draw(y, noise, how))
+    between, calls = drawn((9, 14))
+    assert [t for t, without in calls if not without] == [19, 14, 9, 4]
+    assert [t for t, without in calls if without] == [14, 9]
+    # By hand: one call of the sampler for each way of predicting.
+    by_hand = IntervalGuidance(painter.model, 3.0, (9, 14)).eval()
+    x_t, t = torch.randn(3, 3, 16, 16), torch.full((3,), 14)
+    with torch.no_grad():
+        c, u = painter.model(x_t, t, y), painter.model(x_t, t, None)
+        torch.testing.assert_close(by_hand(x_t, t, y), u + 3 * (c - u))
+        torch.testing.assert_close(by_hand(x_t, t + 1, y), painter.model(x_t, t + 1, y))
+    nowhere, _ = drawn((5, 6))
+    assert torch.equal(nowhere, painter.draw(y, noise, replace(how, guidance_scale=1.0)))
+    assert not torch.equal(between, everywhere) and not torch.equal(between, nowhere)
 
 
 @pytest.mark.parametrize(

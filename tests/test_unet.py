@@ -86,6 +86,27 @@ def test_attention_is_the_formula(heads):
     assert_same(module(x), attention(module.state_dict(), x, heads))
 
 
+def test_attention_in_bf16_is_nearly_that_in_fp32_and_so_are_its_gradients():
+    """On a CPU it goes another way in training, and a third one without gradients."""
+    torch.manual_seed(0)
+    layer = randomised(SelfAttention2d(16, 2))
+    x = torch.randn(2, 16, 4, 4)
+
+    def run(enabled):
+        layer.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            y = layer(x) - x
+            with torch.no_grad():
+                torch.testing.assert_close(layer(x) - x, y, rtol=0.05, atol=0.05)
+        y.float().square().sum().backward()
+        return y.float(), [p.grad.clone() for p in layer.parameters()]
+
+    (y, gradients), (y_16, gradients_16) = run(False), run(True)
+    assert not torch.equal(y, y_16)
+    for exact, rounded in zip([y, *gradients], [y_16, *gradients_16], strict=True):
+        assert (rounded - exact).norm() < 0.03 * exact.norm()
+
+
 def test_attention_starts_as_the_identity():
     x = torch.randn(2, 16, 3, 5)
     assert torch.equal(SelfAttention2d(16)(x), x)

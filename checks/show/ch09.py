@@ -4,10 +4,10 @@ from pathlib import Path
 
 import torch
 
-from ddpm_ref.clip.models import SMALL, load_clip
+from ddpm_ref.clip.models import load_clip
 from ddpm_ref.pictures import grid, save_picture, stack
 from ddpm_ref.presets import SampleConfig
-from ddpm_ref.runs import UNDERTRAINED, load_painter
+from ddpm_ref.runs import load_painter
 
 CLASS, CANDIDATES, KEEP = "heart", 16, 4
 
@@ -22,7 +22,7 @@ def draw(module, out: Path) -> str:
     Raises:
         ValueError: when re-ranking does not return positions of candidates.
     """
-    painter, small = load_painter(UNDERTRAINED), load_clip(SMALL)
+    painter, small = load_painter("undertrained"), load_clip("shapes")
     label = painter.labels([CLASS])[0]
     y = torch.full((CANDIDATES,), label)
     x = painter.draw(y, painter.noise(CANDIDATES, 1), SampleConfig(guidance_scale=1.0))

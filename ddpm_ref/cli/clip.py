@@ -14,8 +14,8 @@ ClipName = Annotated[
     str | None,
     typer.Option(
         "--clip-model",
-        help="shapes (comes with the package), or a name that open_clip knows. Default: shapes for models of "
-        "shapes, ViT-B-32 for others.",
+        help="shapes or cifar10 (both come with the package), or a name that open_clip knows. Default: the "
+        "one for the model's pictures, ViT-B-32 where there is none.",
         show_default=False,
     ),
 ]
@@ -43,11 +43,12 @@ Templates = Annotated[
 
 def load_clip_for(painter, name: str | None, weights: str | None):
     """The CLIP that was asked for, or the one that suits a model's data set, on the model's device."""
-    from ddpm_ref.clip.models import DEFAULT, SMALL, load_clip
+    from ddpm_ref.clip.models import DEFAULT, load_clip
+    from ddpm_ref.shipped import pictures_of
 
     if name is None:
-        small = painter.config.data.dataset == "shapes" and weights is None
-        name = SMALL if small else DEFAULT
+        small = pictures_of(painter.config.data, painter.classes) if weights is None else None
+        name = small or DEFAULT
     return load_clip(name, weights, painter.device)
 
 
@@ -74,20 +75,21 @@ def warn_of_unknown_words(model, prompt: str) -> None:
         console.out.print(
             f"The CLIP {model.name} has never seen {', '.join(map(repr, unknown))}, and takes no notice "
             f"(it knows: {', '.join(sorted(w for w in model.words if len(w) > 2))})."
-            + (" --clip-model ViT-B-32 knows English." if model.name == SMALL else ""),
+            + (" --clip-model ViT-B-32 knows English." if model.name in SMALL else ""),
             markup=False,
         )
 
 
 def ready_judge(painter, source: Path | None):
     """The referee of a model's data set where one is at hand without training it; otherwise None."""
-    from ddpm_ref.judge import SHIPPED_JUDGE, load_judge
+    from ddpm_ref.judge import load_judge
+    from ddpm_ref.shipped import shipped_judge
 
-    data = painter.config.data
-    if data.dataset == "shapes" and data.image_size == 16:
-        return load_judge(SHIPPED_JUDGE)
+    shipped = shipped_judge(painter.config.data, painter.classes)
     kept = source / "judge.safetensors" if source is not None else None
-    return load_judge(kept) if kept is not None and kept.is_file() else None
+    if shipped is None and (kept is None or not kept.is_file()):
+        return None
+    return load_judge(shipped or kept)
 
 
 def place_of(out: Path | None, model: Path | None, name: str) -> Path:

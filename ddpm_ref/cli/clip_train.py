@@ -50,7 +50,7 @@ def clip_train(
     clip, tokens = train_clip(learn, steps, seed, pick_device(device), bar)
     seconds = time.monotonic() - began
     about = {"command": command_line(), "dataset": dataset, "classes": list(learn.images.classes)}
-    write_small(out, clip, tokens, SETTINGS, vocabulary(learn.images.classes), about)
+    write_small(out, clip, tokens, SETTINGS, vocabulary(learn), about)
     model = read_small(out, pick_device(device))  # what is in the file, half precision and all
     result = zero_shot(model, held_out) | {"train_seconds": seconds, "steps": steps}
     for name, value in result.items():

@@ -106,7 +106,8 @@ def _code(folder: str | None) -> str | None:
 Model = Annotated[
     Path | None,
     typer.Argument(
-        help="Folder of a run, or a .safetensors file. Without it: the weights that come with the package.",
+        help="Folder of a run, a .safetensors file, or one that comes with the package: demo, undertrained, "
+        "cifar10. Default: demo.",
         show_default=False,
     ),
 ]
@@ -158,6 +159,15 @@ Guidance = Annotated[
         "--guidance-scale",
         help="0 ignores the class, 1 follows it, above 1 exaggerates it. Default: the run's.",
         callback=_guidance,
+        show_default=False,
+    ),
+]
+GuidanceInterval = Annotated[
+    tuple[int, int] | None,
+    typer.Option(
+        metavar="LOWEST HIGHEST",
+        help="Timesteps at which to guide, both included; elsewhere the class is followed plainly, in half "
+        "the time. Default: the run's.",
         show_default=False,
     ),
 ]

@@ -18,6 +18,7 @@ from ddpm_ref.cli.common import (
     Device,
     Eta,
     Guidance,
+    GuidanceInterval,
     ImageSize,
     Model,
     Sampler,
@@ -40,6 +41,7 @@ def sample(
     steps: Steps = None,
     eta: Eta = None,
     guidance_scale: Guidance = None,
+    guidance_interval: GuidanceInterval = None,
     unconditional: Annotated[
         bool, typer.Option("--unconditional", help="Draw without any class.")
     ] = False,
@@ -75,15 +77,15 @@ def sample(
     from ddpm_ref.runs import (
         load_painter,
         make_folder,
-        shipped_weights,
         steps_of,
         with_sampling,
     )
+    from ddpm_ref.shipped import shipped_model
 
     if preset is not None:
         if model is not None:
             raise UserError("Give a model or --preset, whose weights come with the package.")
-        model = shipped_weights(preset)
+        model = shipped_model(preset)
     painter = load_painter(model, checkpoint, pick_device(device))
     if preset not in (None, painter.config.preset):
         console.out.print(
@@ -97,6 +99,7 @@ def sample(
         steps=steps,
         eta=eta,
         guidance_scale=guidance_scale,
+        guidance_interval=guidance_interval,
     )
     labels = painter.labels(classes) if classes else list(range(len(painter.classes)))
     titles = [""] if unconditional else [painter.classes[k] for k in labels]

@@ -17,6 +17,7 @@ from ddpm_ref.cli.common import (
     Device,
     Eta,
     Guidance,
+    GuidanceInterval,
     ImageSize,
     Json,
     Model,
@@ -41,7 +42,15 @@ def evaluate(
     steps: Steps = None,
     eta: Eta = None,
     guidance_scale: Guidance = None,
+    guidance_interval: GuidanceInterval = None,
     seed: Seed = 0,
+    dataset: Annotated[
+        str | None,
+        typer.Option(
+            help="The real pictures to measure by, such as folder. Default: what the model was trained on.",
+            show_default=False,
+        ),
+    ] = None,
     data_dir: DataDir = None,
     clip: Annotated[
         bool,
@@ -104,9 +113,11 @@ def evaluate(
         steps=steps,
         eta=eta,
         guidance_scale=guidance_scale,
+        guidance_interval=guidance_interval,
     )
     draw_and_score(
         *(painter, model, how, n, seed, json_file),
+        dataset=dataset,
         data_dir=data_dir,
         ask_clip=(clip_model, clip_weights, templates) if clip else None,
         pictures=pictures,
@@ -122,6 +133,7 @@ def draw_and_score(
     n: int,
     seed: int,
     json_file: Path | None,
+    dataset: str | None = None,
     data_dir: Path | None = None,
     ask_clip: tuple | None = None,
     pictures: Path | None = None,
@@ -139,6 +151,8 @@ def draw_and_score(
 
     run = Run(model) if model is not None and model.is_dir() else None
     data = painter.config.data
+    if dataset is not None:
+        data = replace(data, dataset=dataset)
     if data_dir is not None:
         data = replace(data, data_dir=str(data_dir))
     # Before the rest, so that what it lacks is said at once.
@@ -150,6 +164,7 @@ def draw_and_score(
         device=painter.device,
         progress=console.tracker,
         given=judge,
+        drawn=painter.classes,
     )
     real = to_model_range(referee.real.images)
     distances = None
@@ -219,17 +234,19 @@ def judge(
     steps: Annotated[
         int | None,
         typer.Option(
-            help="Training steps: small of 128 images, resnet of 512. Default: 4 passes, or 24.",
+            help="Training steps: small of 128 images, photo of 512. Default: 4 passes, or 16.",
             show_default=False,
         ),
     ] = None,
     kind: Annotated[
         str,
-        typer.Option(help="small, for simple pictures; resnet, for photographs: it wants a GPU."),
+        typer.Option(
+            help="small, for simple pictures; photo, for photographs: an hour without a GPU."
+        ),
     ] = "small",
     width: Annotated[
         int,
-        typer.Option(help="Of the resnet's first layer; half of it takes a quarter of the time."),
+        typer.Option(help="Of the kind photo: channels of its first convolutions."),
     ] = 64,
     seed: Seed = 0,
     device: Device = None,
@@ -255,5 +272,6 @@ def judge(
         kind=kind,
         width=width,
     )
-    save_judge(trained, out, {"command": command_line(), "classes": list(images.classes)})
+    about = {"command": command_line(), "classes": list(images.classes)}
+    save_judge(trained, out, about, half=True)
     console.out.print(f"{out}: {out.stat().st_size / 1e6:.1f} MB")

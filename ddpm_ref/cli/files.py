@@ -59,7 +59,8 @@ def info(model: Model = None, checkpoint: Checkpoint = "last", json_file: Json =
         f"attention at {net.attention_resolutions or 'no resolution'}",
         "diffusion": f"{diffusion.timesteps} timesteps, {diffusion.schedule} schedule, "
         f"predicts {diffusion.target}",
-        "sampling": f"{how.sampler}, {steps_of(how, config)} steps, guidance {how.guidance_scale:g}",
+        "sampling": f"{how.sampler}, {steps_of(how, config)} steps, guidance {how.guidance_scale:g}"
+        + (" at t {}…{}".format(*how.guidance_interval) if how.guidance_interval else ""),
     }
     if model is not None and model.is_dir() and (metrics := Run(model).metrics()):
         last = metrics[-1]

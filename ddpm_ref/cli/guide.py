@@ -145,6 +145,7 @@ def guide(
     clip = load_clip_for(painter, clip_model, clip_weights)
     warn_of_unknown_words(clip, prompt)
     text = texts_of(clip, [prompt])
+    judge = ready_judge(painter, model) if label is not None else None
     settings = Guide(clip_scale, interval, through_model, normalise, clip_x0, views)
     import torch
 
@@ -169,7 +170,6 @@ def guide(
         "guidance_scale": how.guidance_scale if label is not None else None,
         **vars(settings),
     }
-    judge = ready_judge(painter, model) if label is not None else None
     pictures = {"without": plain, "guided": drawn}
     for way, x in pictures.items():
         result |= _about_guided(x, way, clip, text, label, judge) | {

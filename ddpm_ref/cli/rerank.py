@@ -23,6 +23,7 @@ from ddpm_ref.cli.common import (
     Device,
     Eta,
     Guidance,
+    GuidanceInterval,
     Json,
     Model,
     Sampler,
@@ -48,6 +49,7 @@ def rerank(
     steps: Steps = None,
     eta: Eta = None,
     guidance_scale: Guidance = None,
+    guidance_interval: GuidanceInterval = None,
     seed: Seed = 0,
     out: Annotated[
         Path | None,
@@ -87,6 +89,7 @@ def rerank(
         steps=steps,
         eta=eta,
         guidance_scale=guidance_scale,
+        guidance_interval=guidance_interval,
     )
     path = place_of(out, model, "rerank.png")
     if files is not None:

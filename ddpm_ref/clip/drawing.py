@@ -95,6 +95,7 @@ def draw_guided(
         (N, C, H, W) on the CPU.
     """
     generator = torch.Generator().manual_seed(seed + 2)
+    net, scale = painter.guided(how)
 
     def guided(chosen: slice) -> ClipGuided:
         # Named only where they are asked for: chapter 9 does not ask for them, and a learner's code
@@ -102,13 +103,13 @@ def draw_guided(
         extras = {"normalise": True} if guide.normalise else {}
         extras |= {"augment": Views(guide.views, generator)} if guide.views else {}
         return ClipGuided(
-            painter.model,
+            net,
             painter.schedule,
             model.clip,
             texts if len(texts) == 1 else texts[chosen],
             guide.clip_scale,
             guide.interval,
-            how.guidance_scale,
+            scale,
             painter.config.diffusion.target,
             through_model=guide.through_model,
             **extras,

@@ -12,9 +12,10 @@ from torch import Tensor, nn
 
 from ddpm_ref.clip.clip import class_prompts, encode_images
 from ddpm_ref.clip.drawing import texts_of
-from ddpm_ref.clip.models import DEFAULT, SMALL, load_clip
+from ddpm_ref.clip.models import DEFAULT, load_clip
 from ddpm_ref.diffusion import NoiseSchedule, per_image, predict_x0
 from ddpm_ref.presets import RunConfig
+from ddpm_ref.shipped import pictures_of
 
 
 class ClipLoss(nn.Module):
@@ -38,7 +39,7 @@ class ClipLoss(nn.Module):
         super().__init__()
         self.model, self.schedule = model, schedule
         self.weight, self.target = config.train.clip_loss, config.diffusion.target
-        known = load_clip(SMALL if config.data.dataset == "shapes" else DEFAULT, device=device)
+        known = load_clip(pictures_of(config.data, classes) or DEFAULT, device=device)
         # In a tuple, so that neither is a part of what is trained and averaged.
         self._clip = (known.clip, texts_of(known, class_prompts(classes)))
 

@@ -1,4 +1,4 @@
-"""Where CLIP models come from: open_clip's, by name, from a file, or the small one in the package.
+"""Where CLIP models come from: open_clip's, by name, from a file, or the small ones in the package.
 
 Each is of open_clip's own class with open_clip's own tokenizer, so nothing downstream knows which it is.
 """
@@ -14,7 +14,6 @@ import warnings
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 
 import torch
@@ -22,11 +21,11 @@ from torch import Tensor, nn
 
 from ddpm_ref.errors import UserError, closest_hint
 from ddpm_ref.files import load_weights, read_tensors, write_tensors
+from ddpm_ref.shipped import PICTURES, WEIGHTS, shipped_clip
 
 # open_clip takes seconds to import: only where a model is made.
 
-SMALL = "shapes"  # the name of the model that comes with the package
-SMALL_FILE = Path(str(files("ddpm_ref") / "weights" / "clip-shapes.safetensors"))
+SMALL = PICTURES  # the names of the models that come with the package
 DEFAULT, DEFAULT_WEIGHTS = "ViT-B-32", "openai"
 PATIENCE = 3.0  # seconds that a server has to answer in
 VOCABULARY = 49408  # tokens of open_clip's tokenizer
@@ -62,8 +61,8 @@ def load_clip(
     """A CLIP model by name and weights.
 
     Args:
-        name: "shapes" for the small one in the package, or a name that open_clip knows, such as
-            "ViT-B-32", "hf-hub:ORG/REPO", "local-dir:FOLDER".
+        name: "shapes" or "cifar10" for a small one in the package, or a name that open_clip knows, such
+            as "ViT-B-32", "hf-hub:ORG/REPO", "local-dir:FOLDER".
         weights: a tag that open_clip knows for that name, such as "openai"; or a file, in open_clip's
             format or written by `ddpm clip-train` (whatever the name says then). None: the default tag.
         device: where to.
@@ -72,9 +71,9 @@ def load_clip(
         UserError: when there is no such model, or its weights are neither here nor to be fetched. Without a
             network that is said at once: open_clip itself would try for most of a minute.
     """
-    if name == SMALL and weights in (None, DEFAULT_WEIGHTS):
-        return read_small(SMALL_FILE, device)
-    if name != SMALL and ":" not in name and name not in (known := _names()):
+    if name in SMALL and weights in (None, DEFAULT_WEIGHTS):
+        return read_small(shipped_clip(name), device)
+    if name not in SMALL and ":" not in name and name not in (known := _names()):
         raise UserError(
             f"open_clip has no model {name!r}: {closest_hint(name, _few(name, known))}."
         )
@@ -85,9 +84,9 @@ def load_clip(
             return read_small(Path(weights), device)
     elif looks_like_a_file:
         raise UserError(f"There is no file {weights}: --clip-weights takes a file or a tag.")
-    elif name == SMALL:
+    elif name in SMALL:
         raise UserError(
-            f"The CLIP {SMALL!r} has no weights {weights!r}: leave --clip-weights out, or give a file "
+            f"The CLIP {name!r} has no weights {weights!r}: leave --clip-weights out, or give a file "
             "that `ddpm clip-train` wrote."
         )
     elif not name.startswith("local-dir:") and nothing_was_ever_fetched() and not reachable():
@@ -118,7 +117,7 @@ def _from_open_clip(name: str, weights: str, device) -> ClipModel:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".: ")
         raise UserError(
             f"Cannot make the CLIP {name} of {weights} ({reason}): take other --clip-weights, or "
-            f"--clip-model {SMALL}."
+            f"--clip-model {' or '.join(SMALL)}."
         ) from error
     title = name if ":" in name else f"{name}, {Path(weights).name}"
     return ClipModel(clip.to(device).eval().requires_grad_(False), tokenizer, title)
@@ -154,13 +153,14 @@ def _few(name: str, known: list[str]) -> list[str]:
     """The names worth telling, of a hundred."""
     import difflib
 
-    return difflib.get_close_matches(name, known, n=3, cutoff=0.3) or [SMALL, DEFAULT, "RN50"]
+    return difflib.get_close_matches(name, known, n=3, cutoff=0.3) or [*SMALL, DEFAULT, "RN50"]
 
 
 def _not_to_be_had(name: str, weights: str) -> UserError:
     return UserError(
         f"The weights {weights} of {name} are not on this machine and cannot be fetched: connect to the "
-        f"network, give --clip-weights FILE, or take --clip-model {SMALL}, which comes with the package."
+        f"network, give --clip-weights FILE, or take --clip-model {' or '.join(SMALL)}, "
+        "which come with the package."
     )
 
 
@@ -287,7 +287,7 @@ def read_small(path: Path, device="cpu") -> ClipModel:
     tensors["token_embedding.weight"] = table
     clip = make_small(settings)
     load_weights(clip, tensors, path)
-    name = SMALL if path == SMALL_FILE else path.name
+    name = path.stem.removeprefix("clip-") if path.parent == WEIGHTS else path.name
     tokenizer = make_tokenizer(settings["text_cfg"]["context_length"])
     clip = clip.to(device).eval().requires_grad_(False)
     return ClipModel(clip, tokenizer, name, frozenset(about["words"]))

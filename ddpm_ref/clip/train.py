@@ -68,9 +68,10 @@ def caption(classes: Sequence[str], label: int, colour: int, rng: np.random.Gene
     return frame.format(text), label, colour
 
 
-def vocabulary(classes: Sequence[str]) -> set[str]:
-    """Every word that captions are made of."""
-    text = " ".join([*FRAMES, *ANY_CLASS, *classes, *shapes.COLOURS, "a an that is"])
+def vocabulary(captioned: Captioned) -> set[str]:
+    """Every word that these pictures' captions are made of."""
+    colours = () if captioned.colours is None else (*ANY_CLASS, *shapes.COLOURS, "that is")
+    text = " ".join([*FRAMES, *captioned.images.classes, *colours, "a an"])
     return set("".join(c if c.isalnum() else " " for c in text.lower()).split())
 
 
@@ -96,7 +97,7 @@ def train_clip(
     images, classes = captioned.images, captioned.images.classes
     tokenizer = make_tokenizer(SETTINGS["text_cfg"]["context_length"])
     # Token 0 is "!" and what captions are filled up with; here it also stands for unknown words.
-    tokens = torch.unique(torch.cat([tokenizer([w]).flatten() for w in vocabulary(classes)]))
+    tokens = torch.unique(torch.cat([tokenizer([w]).flatten() for w in vocabulary(captioned)]))
     row_of = torch.zeros(int(tokens.max()) + 1, dtype=torch.int64)
     row_of[tokens] = torch.arange(len(tokens))
     settings = SETTINGS | {"text_cfg": SETTINGS["text_cfg"] | {"vocab_size": len(tokens)}}

@@ -118,6 +118,14 @@ def test_a_crash_shows_the_learners_lines_only(grader, submit):
         )
 
 
+def test_an_object_in_a_checkpoint_is_told(grader, submit):
+    line = '    parts["random"] = random_states(state)\n'
+    text = edited(solution(8), line, line + '    parts["how"] = state.optimizer\n')
+    results = [r for r in grader.grade(8, submit(8, text)).results if r.verdict == CRASHED]
+    assert {r.experiment.id for r in results} >= {"8.6", "8.7"}
+    assert all("saved whole: save what its state_dict() returns" in r.symptom for r in results)
+
+
 def test_a_missing_name_is_a_failure_that_says_so(grader, submit):
     text = (
         solution(2)

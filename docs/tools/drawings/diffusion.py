@@ -342,10 +342,10 @@ def similarities() -> str:
 
     from ddpm_ref import shapes
     from ddpm_ref.clip import class_prompts, encode_images, encode_prompts, similarity_matrix
-    from ddpm_ref.clip.models import SMALL, load_clip
+    from ddpm_ref.clip.models import load_clip
     from ddpm_ref.data import to_model_range
 
-    known = load_clip(SMALL)
+    known = load_clip("shapes")
     names = ["circle", "square", "star", "heart", "arrow"]
     labels = shapes.label_of(range(100, 200)).tolist()
     chosen = [100 + labels.index(shapes.CLASSES.index(name)) for name in names]
@@ -385,12 +385,12 @@ def gradients() -> str:
     import torch
 
     from ddpm_ref.clip import clip_guidance, encode_prompts
-    from ddpm_ref.clip.models import SMALL, load_clip
+    from ddpm_ref.clip.models import load_clip
     from ddpm_ref.diffusion import per_image, predict_x0
     from ddpm_ref.runs import load_painter
     from ddpm_ref.sampling import ddim_sample_loop
 
-    painter, known = load_painter(device="cpu"), load_clip(SMALL)
+    painter, known = load_painter(device="cpu"), load_clip("shapes")
     schedule, target = painter.schedule, painter.config.diffusion.target
     y, noise = torch.tensor(painter.labels(["heart"])), painter.noise(1, seed=7)
     text_of = encode_prompts(known.clip, ["a photo of a blue heart"], known.tokenizer)

@@ -1,0 +1,89 @@
+"""Classifier-free guidance: how much, and when? One model, the same noise, judged by the referee.
+
+    make bench ARGS="guidance"                            the model of the preset demo
+    make bench ARGS="guidance --model runs/small"         a run of CIFAR-10, where its pictures are
+
+Right is what the referee says. The Fréchet distance, to real held-out pictures in the referee's features,
+also tells whether pictures vary as real ones do. Calls are those of the U-Net for one picture.
+
+Writes benchmarks/results/guidance-NAME.json after each row.
+"""
+
+import argparse
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from rich.table import Table
+
+from ddpm_ref import console
+from ddpm_ref.files import write_atomically
+from ddpm_ref.judge import appoint_referee, class_accuracy, frechet_distance
+from ddpm_ref.runs import Painter, load_painter
+from ddpm_ref.training import select_device
+
+RESULTS = Path(__file__).parent / "results"
+SCALES = (0.0, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
+# Near the noise levels 0.28 and 2.9 of Kynkäänniemi et al. 2024, on the cosine schedule.
+LOW, HIGH = 0.174, 0.788  # of T
+INTERVALS = {"not early": (0, HIGH), "not late": (LOW, 1), "between": (LOW, HIGH)}
+STRONG = (3.0, 6.0)  # what is tried within intervals
+
+
+def ways(painter: Painter) -> dict[str, tuple[float, tuple[int, int] | None]]:
+    """Scale and interval, by name."""
+    last = painter.config.diffusion.timesteps - 1
+    found = {f"scale {scale:g}": (scale, None) for scale in SCALES}
+    for scale in STRONG:
+        for name, (low, high) in INTERVALS.items():
+            found[f"scale {scale:g}, {name}"] = scale, (round(low * last), round(high * last))
+    return found
+
+
+def measure(painter: Painter, referee, how, n: int) -> dict:
+    """Draw with one way of guiding, and let the referee look."""
+    seen: list[int] = []  # pictures, one entry a call
+    hook = painter.model.register_forward_pre_hook(lambda _, given: seen.append(len(given[0])))
+    y, noise = torch.arange(n) % len(painter.classes), painter.noise(n, seed=0)
+    x = painter.draw(y, noise, how)
+    hook.remove()
+    features, guessed = referee.judge.look_at(x)
+    right, each = class_accuracy(guessed, y, len(painter.classes))
+    return {
+        "guidance_scale": how.guidance_scale,
+        "guidance_interval": how.guidance_interval,
+        "class_accuracy": right,
+        "worst_class_accuracy": min(each),
+        "frechet_distance": frechet_distance(features, referee.features),
+        "calls": sum(seen) / n,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--model", default="demo", help="a run, a file, or a name (demo)")
+    parser.add_argument("--n", type=int, default=1000, help="pictures for each row (1,000)")
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args()
+    painter = load_painter(options.model, device=select_device())
+    referee = appoint_referee(painter.config.data, device=painter.device, drawn=painter.classes)
+    out = options.out or RESULTS / f"guidance-{Path(options.model).name}.json"
+    found = {"model": painter.config.preset, "n": options.n, "judge_accuracy": referee.accuracy}
+    found |= {"sampler": painter.config.sample.sampler, "steps": painter.config.sample.steps}
+    found["ways"] = {}
+    table = Table("", "right", "worst class", "Fréchet distance", "calls")
+    for name, (scale, interval) in ways(painter).items():
+        how = replace(painter.config.sample, guidance_scale=scale, guidance_interval=interval)
+        row = found["ways"][name] = measure(painter, referee, how, options.n)
+        write_atomically(out, (json.dumps(found, indent=2) + "\n").encode())
+        shares = (f"{row[key]:.1%}" for key in ("class_accuracy", "worst_class_accuracy"))
+        table.add_row(name, *shares, f"{row['frechet_distance']:.2f}", f"{row['calls']:.0f}")
+        console.out.print(f"{name}: right {row['class_accuracy']:.1%}", markup=False)
+    console.out.print(table)
+
+
+if __name__ == "__main__":
+    main()
