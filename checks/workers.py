@@ -129,7 +129,7 @@ class Pool:
         if not self.fork or self._process is None:
             return ""
         try:
-            self._process.wait(timeout=1)  # it may be just about to end
+            self._process.wait(timeout=10)  # it may be just about to end, on a busy machine
         except subprocess.TimeoutExpired:
             return ""
         self._log.seek(0)
