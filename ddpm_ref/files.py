@@ -61,6 +61,11 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict]:
         ) from error
 
 
+def in_half_precision(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Weights to pass on: whole numbers stay as they are."""
+    return {k: v.half() if v.is_floating_point() else v for k, v in tensors.items()}
+
+
 def load_weights(model: nn.Module, weights: dict[str, Tensor], path: Path) -> None:
     """`load_state_dict`, with one sentence for all that can be wrong."""
     try:

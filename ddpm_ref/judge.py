@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ddpm_ref.data import ImageSet, has_test_part, load_dataset, split_dataset, to_model_range
 from ddpm_ref.errors import UserError, closest_hint
-from ddpm_ref.files import load_weights, read_tensors, write_tensors
+from ddpm_ref.files import in_half_precision, load_weights, read_tensors, write_tensors
 from ddpm_ref.precision import autocast, select_precision
 from ddpm_ref.presets import DataConfig
 from ddpm_ref.shipped import shipped_judge
@@ -385,10 +385,8 @@ def appoint_referee(
 def save_judge(judge: Judge, path: Path, about: dict | None = None, half: bool = False) -> None:
     """Write a judge as safetensors, kind and shape in the header; in half precision to pass it on."""
     header = {"judge": {"kind": judge.kind, **judge.shape}, "about": about or {}}
-    tensors = {
-        k: v.half() if half and v.is_floating_point() else v for k, v in judge.state_dict().items()
-    }
-    write_tensors(path, tensors, header)
+    tensors = judge.state_dict()
+    write_tensors(path, in_half_precision(tensors) if half else tensors, header)
 
 
 def load_judge(path: Path) -> Judge:

@@ -32,7 +32,13 @@ from ddpm_ref.data import DeviceBatches, ImageSet, load_dataset, make_loaders
 from ddpm_ref.diffusion import NoiseSchedule
 from ddpm_ref.distributed import World
 from ddpm_ref.errors import UserError, closest_hint, readable
-from ddpm_ref.files import load_weights, read_tensors, write_atomically, write_tensors
+from ddpm_ref.files import (
+    in_half_precision,
+    load_weights,
+    read_tensors,
+    write_atomically,
+    write_tensors,
+)
 from ddpm_ref.guidance import IntervalGuidance
 from ddpm_ref.jobs import Diverged, Hooks, run_training
 from ddpm_ref.pictures import grid, save_picture
@@ -347,7 +353,8 @@ def export_weights(painter: Painter, path: Path, note: str = "") -> None:
 
     Where the pictures lay on this machine is nobody else's business, and is left out.
     """
-    tensors = {f"model.{k}": v.half() for k, v in painter.model.state_dict().items()}
+    halved = in_half_precision(painter.model.state_dict())
+    tensors = {f"model.{k}": v for k, v in halved.items()}
     about = {k: v for k, v in painter.about.items() if k in ("config", "classes", "note")}
     data = about["config"]["data"] | {"data_dir": None}
     about |= {"config": about["config"] | {"data": data}} | ({"note": note} if note else {})

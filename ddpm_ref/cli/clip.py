@@ -69,13 +69,13 @@ def make_jury(painter, name: str | None, weights: str | None, templates: list[st
 
 def warn_of_unknown_words(model, prompt: str) -> None:
     """Say which words are lost on a small CLIP."""
-    from ddpm_ref.clip.models import SMALL
+    from ddpm_ref.shipped import PICTURES
 
     if unknown := model.unknown_words(prompt):
         console.out.print(
             f"The CLIP {model.name} has never seen {', '.join(map(repr, unknown))}, and takes no notice "
             f"(it knows: {', '.join(sorted(w for w in model.words if len(w) > 2))})."
-            + (" --clip-model ViT-B-32 knows English." if model.name in SMALL else ""),
+            + (" --clip-model ViT-B-32 knows English." if model.name in PICTURES else ""),
             markup=False,
         )
 

@@ -20,12 +20,11 @@ import torch
 from torch import Tensor, nn
 
 from ddpm_ref.errors import UserError, closest_hint
-from ddpm_ref.files import load_weights, read_tensors, write_tensors
+from ddpm_ref.files import in_half_precision, load_weights, read_tensors, write_tensors
 from ddpm_ref.shipped import PICTURES, WEIGHTS, shipped_clip
 
 # open_clip takes seconds to import: only where a model is made.
 
-SMALL = PICTURES  # the names of the models that come with the package
 DEFAULT, DEFAULT_WEIGHTS = "ViT-B-32", "openai"
 PATIENCE = 3.0  # seconds that a server has to answer in
 VOCABULARY = 49408  # tokens of open_clip's tokenizer
@@ -71,9 +70,9 @@ def load_clip(
         UserError: when there is no such model, or its weights are neither here nor to be fetched. Without a
             network that is said at once: open_clip itself would try for most of a minute.
     """
-    if name in SMALL and weights in (None, DEFAULT_WEIGHTS):
+    if name in PICTURES and weights in (None, DEFAULT_WEIGHTS):
         return read_small(shipped_clip(name), device)
-    if name not in SMALL and ":" not in name and name not in (known := _names()):
+    if name not in PICTURES and ":" not in name and name not in (known := _names()):
         raise UserError(
             f"open_clip has no model {name!r}: {closest_hint(name, _few(name, known))}."
         )
@@ -84,7 +83,7 @@ def load_clip(
             return read_small(Path(weights), device)
     elif looks_like_a_file:
         raise UserError(f"There is no file {weights}: --clip-weights takes a file or a tag.")
-    elif name in SMALL:
+    elif name in PICTURES:
         raise UserError(
             f"The CLIP {name!r} has no weights {weights!r}: leave --clip-weights out, or give a file "
             "that `ddpm clip-train` wrote."
@@ -117,7 +116,7 @@ def _from_open_clip(name: str, weights: str, device) -> ClipModel:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".: ")
         raise UserError(
             f"Cannot make the CLIP {name} of {weights} ({reason}): take other --clip-weights, or "
-            f"--clip-model {' or '.join(SMALL)}."
+            f"--clip-model {' or '.join(PICTURES)}."
         ) from error
     title = name if ":" in name else f"{name}, {Path(weights).name}"
     return ClipModel(clip.to(device).eval().requires_grad_(False), tokenizer, title)
@@ -153,13 +152,13 @@ def _few(name: str, known: list[str]) -> list[str]:
     """The names worth telling, of a hundred."""
     import difflib
 
-    return difflib.get_close_matches(name, known, n=3, cutoff=0.3) or [*SMALL, DEFAULT, "RN50"]
+    return difflib.get_close_matches(name, known, n=3, cutoff=0.3) or [*PICTURES, DEFAULT, "RN50"]
 
 
 def _not_to_be_had(name: str, weights: str) -> UserError:
     return UserError(
         f"The weights {weights} of {name} are not on this machine and cannot be fetched: connect to the "
-        f"network, give --clip-weights FILE, or take --clip-model {' or '.join(SMALL)}, "
+        f"network, give --clip-weights FILE, or take --clip-model {' or '.join(PICTURES)}, "
         "which come with the package."
     )
 
@@ -268,7 +267,7 @@ def write_small(
         words: what it has learnt, for people.
         about: anything that JSON can hold.
     """
-    tensors = {k: v.half() if v.is_floating_point() else v for k, v in clip.state_dict().items()}
+    tensors = in_half_precision(clip.state_dict())
     header = {"settings": settings, "tokens": tokens.tolist(), "words": sorted(words)}
     write_tensors(path, tensors, {"clip": header, "about": about})
 
