@@ -1,11 +1,15 @@
-"""What makes the difference: our recipe on shapes with one knob at a time turned back, the same images seen.
+"""What makes the difference: our recipe with one knob at a time turned back, the same images seen.
 
     make bench ARGS="ablations"                      every knob, two seeds each
     make bench ARGS="ablations --only noise raw"     some of them
 
+    python benchmarks/ablations.py --preset cifar10-small --dataset folder --data-dir photos \\
+        --images 60000 --seeds 0 --pictures runs/knobs
+
 A short training shows differences that a long one hides: shapes are so easy that after the three minutes of
-`ddpm demo` most knobs no longer matter. Right is what the referee says, without guidance. Writes
-benchmarks/results/ablations.json after each training: stopped, it goes on with --resume.
+`ddpm demo` most knobs no longer matter. Right is what the referee says, without guidance and with the
+preset's own. Writes benchmarks/results/ablations.json, for another preset ablations-PRESET.json, after each
+training: stopped, it goes on with --resume.
 """
 
 import argparse
@@ -18,13 +22,16 @@ from pathlib import Path
 from statistics import mean
 
 import torch
+from PIL import Image
 
+from ddpm_ref.data import DATASETS
 from ddpm_ref.files import write_atomically
 from ddpm_ref.judge import appoint_referee, class_accuracy, frechet_distance
-from ddpm_ref.presets import DataConfig, RunConfig, preset
-from ddpm_ref.runs import fit_to_dataset, load_painter, train
+from ddpm_ref.pictures import grid, save_picture, stack
+from ddpm_ref.presets import RunConfig, preset
+from ddpm_ref.runs import fit_to_dataset, load_painter, make_folder, train
 
-RESULTS = Path(__file__).parent / "results" / "ablations.json"
+RESULTS = Path(__file__).parent / "results"
 # name: (part of the recipe, what is changed in it)
 KNOBS = {
     "ours": ("train", {}),
@@ -37,46 +44,63 @@ KNOBS = {
     "no_residual": ("model", {"residual": False}),
     "add": ("model", {"conditioning": "add"}),
     "no_attention": ("model", {"attention_resolutions": ()}),
-    "wide": ("model", {"base_width": 32}),
+    "wide": ("model", {}),  # twice the preset's
 }
 
 
-def recipe(name: str, images: int, seed: int) -> RunConfig:
-    """The preset `demo`, shortened, with one knob changed."""
+def recipe(name: str, options: argparse.Namespace, seed: int) -> RunConfig:
+    """The preset, of another length, with one knob changed."""
     part, change = KNOBS[name]
-    config = preset("demo")
-    config = replace(config, train=replace(config.train, images=images, seed=seed))
-    return replace(config, **{part: replace(getattr(config, part), **change)})
+    config = preset(options.preset)
+    data = replace(config.data, dataset=options.dataset, data_dir=options.data_dir)
+    config = replace(config, train=replace(config.train, images=options.images, seed=seed))
+    if name == "wide":
+        change = {"base_width": 2 * config.model.base_width}
+    return replace(config, data=data, **{part: replace(getattr(config, part), **change)})
 
 
-def measure(config: RunConfig, folder: Path, n: int) -> dict:
+def measure(config: RunConfig, folder: Path, n: int, picture: Path | None) -> dict:
     """Train, draw from noise that is the same for all, and let the referee look."""
-    config, pictures = fit_to_dataset(config)
+    config, images = fit_to_dataset(config)
     began = time.process_time()
-    train(config, pictures, folder)
+    train(config, images, folder)
     row = {"train_cpu_seconds": time.process_time() - began}
-    painter, referee = load_painter(folder), appoint_referee(DataConfig())
-    y = torch.arange(n) % len(painter.classes)
+    painter = load_painter(folder)
+    referee = appoint_referee(config.data, drawn=painter.classes)
+    classes = len(painter.classes)
+    y = torch.arange(n) % classes
     noise = painter.noise(n, seed=0)
-    for suffix, scale in (("", 1.0), ("_guided", 1.5)):
+    for suffix, scale in (("", 1.0), ("_guided", config.sample.guidance_scale)):
         x = painter.draw(y, noise, replace(config.sample, guidance_scale=scale))
         features, guessed = referee.judge.look_at(x)
-        row["class_accuracy" + suffix] = class_accuracy(guessed, y, len(painter.classes))[0]
+        row["class_accuracy" + suffix] = class_accuracy(guessed, y, classes)[0]
         row["frechet_distance" + suffix] = frechet_distance(features, referee.features)
+    if picture:  # the first of each class, guided
+        save_picture(grid(x[:classes], classes), picture)
     return row
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--only", choices=KNOBS, nargs="+", default=KNOBS)
+    parser.add_argument("--preset", choices=("demo", "cifar10-small"), default="demo")
+    parser.add_argument("--dataset", choices=DATASETS, help="the preset's, unless told otherwise")
+    parser.add_argument("--data-dir", help="the download's folder, or that of the pictures")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--images", type=int, default=29_000, help="that each model sees")
     parser.add_argument("--n", type=int, default=1000, help="pictures to judge by")
-    parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--pictures", type=Path, help="folder for a row of pictures of each model")
     parser.add_argument("--resume", action="store_true", help="keep what is measured already")
     options = parser.parse_args()
-    kept = options.resume and options.out.is_file()
-    found = json.loads(options.out.read_text()) if kept else {"knobs": {}}
+    options.dataset = options.dataset or preset(options.preset).data.dataset
+    name = "ablations" if options.preset == "demo" else f"ablations-{options.preset}"
+    out = options.out or RESULTS / f"{name}.json"
+    pictures = options.pictures and make_folder(options.pictures)
+    kept = options.resume and out.is_file()
+    found = json.loads(out.read_text()) if kept else {"knobs": {}}
     found |= {"cpus": os.cpu_count(), "images": options.images, "n": options.n}
     found |= {"torch": torch.__version__.split("+")[0]}
     for name in options.only:
@@ -84,14 +108,21 @@ def main() -> None:
         for seed in options.seeds:
             if str(seed) in seeds:
                 continue
-            config = recipe(name, options.images, seed)
+            config = recipe(name, options, seed)
+            picture = pictures and pictures / f"{name}-{seed}.png"
             with tempfile.TemporaryDirectory() as folder:
-                seeds[str(seed)] = measure(config, Path(folder) / name, options.n)
+                seeds[str(seed)] = measure(config, Path(folder) / name, options.n, picture)
             rows = list(seeds.values())
             found["knobs"][name]["mean"] = {key: mean(r[key] for r in rows) for key in rows[0]}
-            write_atomically(options.out, (json.dumps(found, indent=2) + "\n").encode())
+            write_atomically(out, (json.dumps(found, indent=2) + "\n").encode())
             told = ", ".join(f"{key} {value:.4g}" for key, value in seeds[str(seed)].items())
             print(f"{name}, seed {seed}: {told}", flush=True)
+    if pictures:
+        drawn = [(name, pictures / f"{name}-{options.seeds[0]}.png") for name in found["knobs"]]
+        drawn = [(name, path) for name, path in drawn if path.is_file()]
+        if drawn:
+            names, paths = zip(*drawn, strict=True)
+            save_picture(stack([Image.open(path) for path in paths], names), pictures / "knobs.png")
 
 
 if __name__ == "__main__":

@@ -136,6 +136,9 @@ def _operation(operation, *args, **kwargs):
     written = [a.name for a in arguments if a.alias_info and a.alias_info.is_write]
     _check_devices(name, given, written)
     inside = {key: _inside(value) for key, value in given.items()}
+    for a in arguments:  # torch hands on `mask & True` as it was written
+        if str(a.type) == "Tensor" and isinstance(inside.get(a.name), bool | int | float):
+            inside[a.name] = torch.tensor(inside[a.name])
     try:
         with torch.inference_mode(False), torch.no_grad():
             result = _SPECIAL.get(name, _as_it_is)(operation, inside)
@@ -208,8 +211,39 @@ def _view(_, inside: dict) -> Tensor:
     return inside["self"].reshape(inside["size"])
 
 
-def _as_strided(operation, inside: dict) -> Tensor:
-    return operation(inside.pop("self").contiguous(), *inside.values())
+def _as_strided(_, inside: dict) -> Tensor:
+    return _laid_out(*inside.values())
+
+
+def _as_strided_in_place(_, inside: dict) -> Tensor:
+    """What the likes of `squeeze_` come down to."""
+    return inside["self"].set_(_laid_out(*inside.values()))
+
+
+def _laid_out(plain: Tensor, size: list, stride: list, offset: int | None = None) -> Tensor:
+    """`as_strided` of a wrapped tensor, which claims to lie densely, done to its numbers, which need not.
+
+    The result shares its memory with them wherever that can be, so that `x[:, 1:3, 1:3] = 0` arrives.
+    """
+    if plain.is_contiguous():
+        return plain.as_strided(size, stride, plain.storage_offset() + (offset or 0))
+    claimed = torch.arange(plain.numel()).as_strided(size, stride, offset or 0)
+    where = torch.zeros_like(claimed)  # in the memory of `plain`
+    for length, real in zip(reversed(plain.shape), reversed(plain.stride()), strict=True):
+        where += claimed % length * real
+        claimed = claimed // length
+    first = where.flatten()[:1].sum().item()
+    strides = [
+        (where.select(k, 1).flatten()[0] - first).item() if where.numel() and n > 1 else 0
+        for k, n in enumerate(where.shape)
+    ]
+    regular = first + sum(
+        (torch.arange(n) * real).reshape(-1, *[1] * (len(size) - 1 - k))
+        for k, (n, real) in enumerate(zip(size, strides, strict=True))
+    )
+    if torch.equal(where, torch.as_tensor(regular).expand(where.shape)):
+        return plain.as_strided(size, strides, plain.storage_offset() + first)
+    return plain.contiguous().as_strided(size, stride, offset or 0)
 
 
 def _copy_from(_, inside: dict) -> Tensor:
@@ -234,10 +268,15 @@ _SPECIAL = {
     "aten::_unsafe_view": _view,
     "aten::_reshape_alias": _view,
     "aten::as_strided": _as_strided,
+    "aten::as_strided_": _as_strided_in_place,
     "aten::_copy_from": _copy_from,
     "aten::convolution_overrideable": _convolution,
     "aten::convolution_backward_overrideable": _convolution_backward,
 }
+
+
+# These have a kernel of torch's own, which goes before a fallback.
+_NATIVE = ("convolution_overrideable", "convolution_backward_overrideable", "as_strided_")
 
 
 def is_to_blame(error: BaseException) -> bool:
@@ -248,7 +287,7 @@ def is_to_blame(error: BaseException) -> bool:
     # Torch's words for an operation that a device does not have, for generators, for storages.
     return isinstance(error, RuntimeError) and (
         (isinstance(error, NotImplementedError) and (NAME in text or "PrivateUse1" in text))
-        or ("storage" in text and NAME in text)
+        or ("storage" in text and (NAME in text or "size 0" in text))
         or "inference tensor" in text
     )
 
@@ -275,12 +314,13 @@ def _set_up() -> list:
         everything = torch.library.Library("_", "IMPL")
         everything.fallback(_operation, "PrivateUse1")
         everything.fallback(torch.library.fallthrough_kernel, "AutocastPrivateUse1")  # no effect
-        # These have a kernel of torch's own, which says that a backend should bring one.
         single = torch.library.Library("aten", "IMPL")
-        for name in ("convolution_overrideable", "convolution_backward_overrideable"):
+        for name in _NATIVE:
             operation = getattr(torch.ops.aten, name).default
             single.impl(name, partial(_operation, operation), "PrivateUse1")
         torch.Generator, Tensor.__deepcopy__ = _Generator, _deepcopy
+        # Backward through `x[:, 1:] = y` repeats the slicing, in place of trusting the strides claimed.
+        torch.autograd._force_original_view_tracking(True)
         moved = torch.ones(2).to(NAME)
         return [everything, single] if (moved + moved).sum().item() == 4 else []
     except Exception:

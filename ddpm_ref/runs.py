@@ -343,9 +343,10 @@ def load_painter(
         k.removeprefix(prefix): v.float() for k, v in tensors.items() if k.startswith(prefix)
     }
     load_weights(model, weights, path)
-    return Painter(
-        model.to(device).eval(), make_schedule(config).to(device), config, classes, path, about
-    )
+    schedule = make_schedule(config).to(device)
+    painter = Painter(model.to(device).eval(), schedule, config, classes, path, about)
+    model.to(memory_format=memory_format(painter.device, painter.precision))
+    return painter
 
 
 def export_weights(painter: Painter, path: Path, note: str = "") -> None:

@@ -252,6 +252,19 @@ def test_best_is_the_epoch_of_the_lowest_validation_loss(tmp_path, monkeypatch):
     assert not torch.equal(best.model.stem.weight, last.model.stem.weight)
 
 
+def test_a_painter_lies_in_memory_as_its_precision_wants_it(tmp_path, monkeypatch):
+    run, asked = tiny.make_run(tmp_path / "run"), []
+
+    def layout(device, precision):
+        asked.append((device.type, precision))
+        return torch.channels_last
+
+    monkeypatch.setattr(runs, "memory_format", layout)
+    painter = load_painter(run.folder)
+    assert asked == [("cpu", painter.precision)]
+    assert painter.model.stem.weight.is_contiguous(memory_format=torch.channels_last)
+
+
 @pytest.mark.parametrize(("trained", "drawn"), [("fp32", False), ("auto", True), ("fp16", True)])
 def test_pictures_are_drawn_in_half_precision_where_it_suits(painter, monkeypatch, trained, drawn):
     monkeypatch.setattr(runs, "select_precision", lambda asked, device: {"auto": "bf16"}[asked])

@@ -131,6 +131,65 @@ def test_what_a_gpu_allows_too():
     """)
 
 
+# By name: what is done to x of (2, 3, 4, 5), with or without a result.
+VIEWS = {
+    "a frame": "x[:, :, 1:3, 1:-1] = 0",
+    "a slice of a slice": "x[:, 1][:, 2:] += 1",
+    "columns of a transposed one": "x.transpose(1, 3)[:, 1:3, 1:3, 0] = 7",
+    "every other": "x[..., ::2][..., 1:, :] = 4",
+    "two halves": "a, b = x[:, :, :2], x[:, :, 2:]; a[:, 0, 1:].zero_(); b += 1",
+    "a diagonal": "x.diagonal(dim1=2, dim2=3)[:, 1:] = 9",
+    "a window": "x.unfold(3, 2, 2)[..., 0] = 5",
+    "from one part to another": "x[0, 0, 1:3, 2:4].copy_(x[1, 0, :2, :2])",
+    "turned in place": "x = x.squeeze_(0).unsqueeze_(0).transpose_(1, 2).squeeze_()",
+    "a copy of what was taken": "x.flip(-1)[..., :2] = 4; x[:, [0, 2]][:, 0] = 4",
+    "flattened after it was cut": "x = x.transpose(1, 2)[:, 1:].flatten(1)[:, 3:9]",
+    "a border": "x = F.pad(x, (1, 2, 0, 1), value=3.0)",
+    "a border that goes around": "x = F.pad(x, (1, 1, 1, 1), mode='circular')",
+    "a mask and a number": "x = ((x > 3) & True) ^ (x > 50) | False",
+    "a vector times a matrix": "x = x[0, 0, 0] @ x[0, 0].T",
+    "a quantile": "x = torch.quantile(x.flatten(1), 0.9, dim=1)",
+    "a quarter turn": "x = torch.rot90(x, 1, (2, 3))",
+}
+
+
+@pytest.fixture(scope="module")
+def views():
+    """By name, whether the device and the CPU agree, on the result, on x and on its gradient."""
+    done = run(f"""
+        import json
+        import warnings
+        import torch.nn.functional as F
+        warnings.simplefilter("ignore")
+
+        def what_comes_of(work, where, learns):
+            given = torch.arange(120.0).reshape(2, 3, 4, 5).to(where).requires_grad_(learns)
+            names = {{"x": given * 1.0, "torch": torch, "F": F}}
+            kept = names["x"]
+            exec(work, names)
+            got = [names["x"], kept]
+            if learns and names["x"].requires_grad:
+                (names["x"].square().sum() + kept.sum()).backward()
+                got.append(given.grad)
+            return [g.detach().cpu() for g in got]
+
+        outcomes = {{}}
+        for name, work in {VIEWS!r}.items():
+            outcomes[name] = []
+            for learns in (False, True):
+                pairs = zip(*(what_comes_of(work, where, learns) for where in ("cpu", NAME)))
+                outcomes[name] += [a.shape == b.shape and torch.allclose(a, b) for a, b in pairs]
+        print(json.dumps(outcomes))
+    """)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_what_is_done_to_a_part_arrives_in_the_whole(name, views):
+    assert all(views[name]), views[name]
+
+
 MISTAKES = {
     "a batch that was not moved": "nn.Linear(4, 3).to(NAME)(x)",
     "a model that was not moved": "nn.Linear(4, 3)(x.to(NAME))",
