@@ -38,6 +38,7 @@ def serve(job: dict, reader, writer, enter_sandbox) -> None:
     torch.set_num_threads(1)
     # oneDNN compiles a kernel for each new shape, which pays for large tensors only.
     torch.backends.mkldnn.set_flags(False)
+    lab.compile_nothing()
     chapter = catalogue.chapters()[job["chapter"]]
     experiments = _functions(job, chapter)
     UNTOUCHED.remember()

@@ -54,16 +54,20 @@ class _There(Tensor):
 
 
 class _Literals(TorchFunctionMode):
-    """torch.tensor([1.0], device=…), which the mode below does not get to see."""
+    """torch.tensor([1.0], device=…) and its like, which the mode below does not get to see."""
 
     def __torch_function__(self, function, types, args=(), kwargs=None):
         kwargs = dict(kwargs or {})
-        if function not in (torch.tensor, Tensor.new_tensor):
+        literal = function in (torch.tensor, Tensor.new_tensor)
+        if function in (torch.as_tensor, torch.asarray):
+            given = args or [kwargs.get("data"), kwargs.get("obj")]
+            literal = not any(isinstance(x, Tensor) for x in given)
+        if not literal:
             return function(*args, **kwargs)
         device = kwargs.pop("device", None)
         if device is None and function is Tensor.new_tensor:
             device = args[0].device
-        made = function(*map(_numbers, args), **kwargs)
+        made = function(*tree_map(_numbers, args), **tree_map(_numbers, kwargs))
         return made if device is None else made.to(device)
 
 

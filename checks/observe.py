@@ -281,6 +281,8 @@ class _Writer:
     def node(self, value):
         if type(value) in (bool, int, str, type(None)):
             return value
+        if isinstance(value, np.integer):
+            return int(value)
         if isinstance(value, float):
             return {"number": value}
         if isinstance(value, lab.Near):

@@ -174,7 +174,7 @@ def test_photographs_have_a_clip_and_a_judge_right_after_installation(tmp_path):
 
 
 def test_sample_draws_all_classes_by_default(run):
-    ddpm("sample", run.folder, "-n", 2, "--out", "deep/er/all.png")
+    ddpm("sample", run.folder, "--n", 2, "--out", "deep/er/all.png")
     painter = load_painter(run.folder)
     blank = pictures.grid(torch.zeros(20, 3, 16, 16), 10, column_titles=painter.classes)
     assert Image.open("deep/er/all.png").size == blank.size

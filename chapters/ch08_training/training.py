@@ -195,7 +195,8 @@ def train_one_epoch(
         null_label, target, label_dropout: as in `training_step`.
         grad_clip: largest norm of the gradient.
         precision: ★ "fp32", "bf16" or "fp16".
-        scaler: ★ kept by the caller, so that its scale lives on; None for one made here.
+        scaler: ★ kept by the caller, so that its scale lives on, and used whatever the precision is; None for
+            one made here.
 
     Returns:
         The mean loss over the images of the epoch: a smaller last batch counts for less.

@@ -7,6 +7,7 @@ fit, which is the same for every draw.
 """
 
 from contextlib import contextmanager
+from inspect import signature
 
 from torch.overrides import TorchFunctionMode
 
@@ -149,7 +150,8 @@ class Elsewhere(TorchFunctionMode):
         made = func(*args, **kwargs)
         name = getattr(func, "__name__", "")
         if func in self.makers:
-            astray = kwargs.get("device") is None
+            out = kwargs.get("out")
+            astray = kwargs.get("device") is None if out is None else self.is_lost(out)
         elif moves(name, args, kwargs):
             made = made.clone() if made is args[0] else made
             astray = False
@@ -194,9 +196,13 @@ def timesteps_drawn(impl, elsewhere):
     names = getattr(impl.training_step._target, "__globals__", {})
     own = names.get("sample_timesteps")
 
-    def drawn(batch_size, timesteps, device=None, generator=None):
-        t = own(batch_size, timesteps, device or "cpu", generator)
-        elsewhere.lost += [t] if device is None else []
+    def drawn(*args, **kwargs):
+        given = signature(own).bind(*args, **kwargs)
+        told = given.arguments.get("device") is not None
+        if "device" in given.arguments and not told:
+            given.arguments["device"] = "cpu"
+        t = own(*given.args, **given.kwargs)
+        elsewhere.lost += [] if told else [t]
         return t
 
     try:

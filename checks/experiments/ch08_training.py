@@ -14,8 +14,10 @@ import tempfile
 import weakref
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from checks import experiment, fake_device, misconception
 from checks.lab import *
@@ -67,14 +69,19 @@ def filled_with(model, seed):
 
 
 class Descent(torch.optim.Optimizer):
-    """Descent with momentum. `rates` and `gradients` have what each step found."""
+    """Descent with momentum. `rates` and `gradients` have what each step found, after a call of `watch`."""
 
     def __init__(self, model, rate=0.2, momentum=0.5):
         super().__init__(list(model.parameters()), {"lr": rate, "momentum": momentum})
-        self.rates, self.gradients = [], []
+        self.rates, self.gradients, self.watch = [], [], lambda: None
 
     @torch.no_grad()
     def step(self, closure=None):
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        self.watch()
         found = []
         for group in self.param_groups:
             self.rates.append(group["lr"])
@@ -89,6 +96,7 @@ class Descent(torch.optim.Optimizer):
                 state["momentum"].mul_(group["momentum"]).add_(p.grad)
                 p.add_(state["momentum"], alpha=-group["lr"])
         self.gradients.append(torch.cat(found))
+        return loss
 
 
 def falling(optimizer):
@@ -221,15 +229,53 @@ def accelerators(cuda, mps):
             torch.device(best) if best else None,
         ),
     ]
+    if cuda:
+        card = SimpleNamespace(name="a GPU", total_memory=2**34, major=9, minor=0)
+        answers += [
+            (torch.cuda, "current_device", 0),
+            (torch.cuda, "get_device_name", card.name),
+            (torch.cuda, "get_device_capability", (card.major, card.minor)),
+            (torch.cuda, "get_device_properties", card),
+        ]
     before = [(o, n, getattr(o, n)) for o, n, _ in answers if o is not None and hasattr(o, n)]
     for owner, name, answer in answers:
         if owner is not None and hasattr(owner, name):
             setattr(owner, name, lambda *_, answer=answer, **__: answer)
+    there = {name for name, is_there in (("cuda", cuda), ("mps", mps)) if is_there}
     try:
-        yield
+        with _Accelerators(there):
+            yield
     finally:
         for owner, name, function in before:
             setattr(owner, name, function)
+
+
+class _Accelerators(TorchFunctionMode):
+    """While it lasts, tensors can be made on these devices, or moved there, and on no other."""
+
+    def __init__(self, there):
+        super().__init__()
+        self.kinds = {name: self.kind(name) for name in there}
+
+    @staticmethod
+    def kind(name):
+        """A kind of tensor that says that it is there."""
+        device = property(lambda _: torch.device(name, 0))
+        return type("Tensor", (torch.Tensor,), {"device": device})
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        kwargs, name = dict(kwargs or {}), getattr(function, "__name__", "")
+        places = [kwargs.get("device"), *(args[1:] if name == "to" else ())]
+        if name in ("cuda", "mps"):
+            function, args, kwargs, places = torch.Tensor.to, (args[0], name), {}, [name]
+        asked = [torch.device(p) for p in places if isinstance(p, str | torch.device)]
+        if not asked or asked[0].type not in ("cuda", "mps"):
+            return function(*args, **kwargs)
+        if asked[0].type not in self.kinds or asked[0].index:
+            raise RuntimeError(f"There is no device {asked[0]}.")
+        args = ["cpu" if isinstance(a, str | torch.device) else a for a in args]
+        kwargs |= {"device": "cpu"} if "device" in kwargs else {}
+        return function(*args, **kwargs).as_subclass(self.kinds[asked[0].type])
 
 
 def kind(device):
@@ -510,7 +556,7 @@ def one_step_a_batch(impl):
     losses, model = Losses(), net()
     optimizer = Descent(model)
     passes = []
-    optimizer.register_step_pre_hook(lambda *_: passes.append(losses.backwards))
+    optimizer.watch = lambda: passes.append(losses.backwards)
     an_epoch(impl, losses, model.eval(), batches(*SIZES), optimizer)
     return {
         "weights": weights(model),

@@ -28,7 +28,7 @@ def demo(
             show_default=False,
         ),
     ] = None,
-    n: Annotated[int, typer.Option(help="Pictures to score by.")] = 1000,
+    n: Annotated[int, typer.Option("--n", "-n", help="Pictures to score by.")] = 1000,
     device: Device = None,
     json_file: Json = None,
 ) -> None:

@@ -36,7 +36,9 @@ from ddpm_ref.errors import UserError
 def sample(
     model: Model = None,
     classes: Classes = None,
-    number: Annotated[int, typer.Option("--number", "-n", help="Pictures of each class.")] = 8,
+    number: Annotated[
+        int, typer.Option("--number", "--n", "-n", help="Pictures of each class.")
+    ] = 8,
     sampler: Sampler = None,
     steps: Steps = None,
     eta: Eta = None,

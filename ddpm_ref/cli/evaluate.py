@@ -37,7 +37,9 @@ from ddpm_ref.errors import UserError
 @app.command()
 def evaluate(
     model: Model = None,
-    n: Annotated[int, typer.Option(help="Pictures to draw, equally many of each class.")] = 1000,
+    n: Annotated[
+        int, typer.Option("--n", "-n", help="Pictures to draw, equally many of each class.")
+    ] = 1000,
     sampler: Sampler = None,
     steps: Steps = None,
     eta: Eta = None,

@@ -53,7 +53,7 @@ def guide(
     unconditional: Annotated[
         bool, typer.Option("--unconditional", help="Leave all to CLIP: draw without a class.")
     ] = False,
-    number: Annotated[int, typer.Option("--number", "-n", help="Pictures.")] = 8,
+    number: Annotated[int, typer.Option("--number", "--n", "-n", help="Pictures.")] = 8,
     clip_scale: Annotated[
         float | None,
         typer.Option(

@@ -44,7 +44,8 @@ def guided_prediction(
 
     c is the model's prediction with the labels, u the one without (label None), s the guidance scale:
     0 is unconditional, 1 conditional, 2 goes on as far again from u through c. Every s ≥ 0 is meant by
-    the same formula. At s = 1 and s = 0 one call is enough. Gradients flow through it: no no_grad here.
+    the same formula. At s = 1 and s = 0 one call is enough; otherwise it is two calls of the whole batch, or
+    one of 2B images. Gradients flow through it: no no_grad here.
 
     Source: Ho & Salimans 2022, equation 6, whose w is s − 1.
 
@@ -315,8 +316,8 @@ def dpm_solver_2m(
     first step is of first order: D = x_0. The last one, to the end, where λ is infinite, gives x_0.
     Timesteps are those of `ddim_timesteps`; arguments as above. Deterministic but for its start.
 
-    How the weights are grouped, and how the first step is done, is up to you: what counts is that the
-    error falls fourfold when the steps are doubled.
+    How the weights are grouped is up to you: what counts is that the error falls fourfold when the steps
+    are doubled.
 
     Raises:
         ValueError: as `ddim_sample_loop`.
