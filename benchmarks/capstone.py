@@ -6,6 +6,7 @@ It is `python -m checks capstone` on the solutions. At least the reference's acc
 for (n = 1,000). Writes benchmarks/results/capstone.json; the pictures and the report go to runs/capstone.
 """
 
+import argparse
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,9 @@ RESULTS = ROOT / "benchmarks" / "results" / "capstone.json"
 
 
 def main() -> int:
+    argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    ).parse_args()
     command = [sys.executable, "-m", "checks", "capstone", "--submission", "solutions"]
     command += ["--out", str(ROOT / "runs" / "capstone"), "--json", str(RESULTS)]
     return subprocess.run(command, cwd=ROOT).returncode

@@ -344,7 +344,7 @@ class Bench:
         where = dict(dataset=self.options.dataset, data_dir=self.options.data_dir)
         config = replace(config, data=replace(config.data, **where))
         if known := (folder / "config.json").is_file():
-            before = RunConfig.from_dict(Run(folder).about()["config"])
+            before = Run(folder).config()
             if replace(before, data=config.data) != config:  # the pictures may have moved
                 raise UserError(
                     f"{folder} was begun with another recipe: remove it, or choose another --out."

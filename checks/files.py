@@ -2,6 +2,7 @@
 
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -10,16 +11,21 @@ class Problem(ValueError):
 
 
 def write_json(path: Path, content) -> None:
-    """Write beside the file and rename, so that nobody ever reads half of it.
+    """Write beside the file and rename, so that nobody ever reads half of it; to a device, into it.
 
     Raises:
         Problem: when it cannot be written.
     """
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    path = Path(os.path.realpath(path)) if os.path.islink(path) else Path(path)
+    special = os.path.exists(path) and not os.path.isfile(path)
+    beside = path if special else path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
         beside.write_bytes(text.encode("utf-8", "replace"))  # a path need not be Unicode
-        os.replace(beside, path)
+        if not special:
+            os.replace(beside, path)
     except OSError as error:
-        beside.unlink(missing_ok=True)
+        if not special:
+            with suppress(OSError):
+                beside.unlink(missing_ok=True)
         raise Problem(f"Cannot write {path} ({error.strerror}): choose another place.") from error

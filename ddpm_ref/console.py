@@ -14,7 +14,8 @@ from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeR
 from rich.style import Style
 from rich.text import Text
 
-out = Console(highlight=False, soft_wrap=True)
+# No markup: names of files and classes may have square brackets.
+out = Console(highlight=False, soft_wrap=True, markup=False)
 _err = Console(highlight=False, soft_wrap=True, stderr=True)
 
 

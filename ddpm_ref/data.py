@@ -5,6 +5,7 @@ spot (`ddpm_ref.shapes`), the others are read from disk or, where torchvision kn
 All pictures are kept in memory as uint8: CIFAR-10 is 184 MB.
 """
 
+import os
 import shutil
 import socket
 from collections.abc import Callable
@@ -329,7 +330,9 @@ def has_test_part(name: str, data_dir: str | Path | None = None) -> bool:
 def _is_split(folder: Path) -> bool:
     """Whether a folder holds train/ (and test/) with classes inside, not a class called "train"."""
     names = {sub.name for sub in _class_folders(folder)} if folder.is_dir() else set()
-    return "train" in names and names <= {"train", "test", "val", "valid", "validation"}
+    if "train" in names and "test" in names:  # whatever lies beside them
+        return bool(_class_folders(folder / "train"))
+    return "train" in names and names <= {"train", "val", "valid", "validation"}
 
 
 def _from_torchvision(name: str, data_dir: Path, test: bool) -> tuple[Tensor, Tensor]:
@@ -395,7 +398,11 @@ def _from_folder(folder: Path, test: bool, image_size: int | None, progress: Cal
 
 
 def _class_folders(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+    found = sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+    for sub in found:
+        if not os.access(sub, os.R_OK | os.X_OK):
+            raise UserError(f"{sub} may not be read: change its permissions, or take it away.")
+    return found
 
 
 def _images_in(folder: Path) -> list[Path]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
@@ -12,16 +13,24 @@ from ddpm_ref.errors import UserError
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write beside the file and rename: whoever reads it finds the old content or the new, whole."""
+    """Write beside the file and rename: whoever reads it finds the old content or the new, whole.
+
+    A link stays one: what it points to is replaced. A device or a pipe is written to.
+    """
+    path = Path(os.path.realpath(path)) if os.path.islink(path) else Path(path)
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
+        if os.path.exists(path) and not os.path.isfile(path):
+            path.write_bytes(content)
+            return
         with open(beside, "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(beside, path)
     except BaseException as error:  # Ctrl-C too must leave nothing behind
-        beside.unlink(missing_ok=True)
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
         if not isinstance(error, OSError):
             raise
         raise UserError(

@@ -199,7 +199,7 @@ def run_training(
             state.batches, state.loss_sum = 0, 0.0
             state.shuffling_before_epoch = state.shuffling.get_state()
         train_one_epoch(
-            trained or state.model,
+            state.model if trained is None else trained,  # a compiled one has no truth value
             train_batches,
             schedule,
             state.optimizer,

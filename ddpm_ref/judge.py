@@ -32,6 +32,7 @@ class Judge(nn.Module):
     """
 
     kind = "small"
+    classes: tuple[str, ...] = ()  # their names, where the file that it was read from tells them
 
     def __init__(self, channels: int, num_classes: int):
         super().__init__()
@@ -362,6 +363,11 @@ def appoint_referee(
         given = kept
     if given is not None:
         judge = load_judge(given)
+        if judge.classes and judge.classes != tuple(real.classes):
+            raise UserError(
+                f"{given} judges {', '.join(judge.classes)}, but these pictures are of "
+                f"{', '.join(real.classes)}: give a judge of the same data set."
+            )
     else:
         if learn is None:
             learn = load_dataset(data.dataset, **size, size=data.size, progress=reading)
@@ -402,6 +408,7 @@ def load_judge(path: Path) -> Judge:
             f"{path} holds no judge that this version knows: remove it, or give one that `ddpm judge` wrote."
         ) from error
     load_weights(judge, tensors, path)
+    judge.classes = tuple((header.get("about") or {}).get("classes", ()))
     return judge.eval()
 
 

@@ -1,6 +1,8 @@
 """Recipes: everything that decides how a run turns out, in one frozen dataclass a concern."""
 
 from dataclasses import asdict, dataclass, field, fields, replace
+from types import UnionType
+from typing import get_args, get_origin, get_type_hints
 
 from ddpm_ref.errors import UserError, closest_hint
 
@@ -94,17 +96,48 @@ class RunConfig:
 
     @classmethod
     def from_dict(cls, values: dict) -> "RunConfig":
-        """The inverse of `to_dict`, also after a trip through JSON, which knows no tuples."""
+        """The inverse of `to_dict`, also after a trip through JSON, which knows no tuples.
+
+        Raises:
+            UserError: when something is missing, unknown, or of another type.
+        """
         parts = {f.name: f.default_factory for f in fields(cls) if f.name != "preset"}
-        return cls(
-            preset=values["preset"],
-            **{
-                name: kind(
-                    **{k: tuple(v) if isinstance(v, list) else v for k, v in values[name].items()}
-                )
-                for name, kind in parts.items()
-            },
-        )
+        for name in ("preset", *parts):
+            if not isinstance(values, dict) or not isinstance(
+                values.get(name), str if name == "preset" else dict
+            ):
+                raise UserError(f"its recipe has no {name!r}.")
+        made = {name: _part(name, kind, values[name]) for name, kind in parts.items()}
+        return cls(preset=values["preset"], **made)
+
+
+def _part(name: str, kind: type, values: dict):
+    """One dataclass of a recipe, each value of it looked at."""
+    types = get_type_hints(kind)
+    values = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+    for key, value in values.items():
+        if key not in types:
+            raise UserError(f"its recipe has {name}.{key}, which nobody knows here.")
+        if not _is_a(value, types[key]):
+            raise UserError(f"its recipe has {name}.{key} = {value!r}.")
+    return kind(**values)
+
+
+def _is_a(value, wanted) -> bool:
+    """Whether a value is of a type as the dataclasses above name them: also `X | None` and tuples."""
+    if get_origin(wanted) is UnionType:
+        return any(_is_a(value, one) for one in get_args(wanted))
+    if get_origin(wanted) is tuple:
+        *each, last = get_args(wanted)
+        if not isinstance(value, tuple):
+            return False
+        if last is ...:
+            return all(_is_a(v, each[0]) for v in value)
+        return len(value) == len(each) + 1 and all(map(_is_a, value, (*each, last)))
+    if wanted in (int, float):
+        fits = isinstance(value, int) or (wanted is float and isinstance(value, float))
+        return fits and not isinstance(value, bool)
+    return isinstance(value, wanted)
 
 
 _CIFAR_DATA = DataConfig(dataset="cifar10", image_size=32)

@@ -3,12 +3,14 @@
 import base64
 import io
 import json
+from contextlib import contextmanager
 from html import escape
 from pathlib import Path
 
 from PIL import Image
 
 from ddpm_ref.clip.scores import CLIP_ROWS, clip_ways
+from ddpm_ref.errors import UserError
 from ddpm_ref.files import write_atomically
 from ddpm_ref.pictures import curves, encode, grid, stack, zoom_for
 from ddpm_ref.runs import Painter, Run, steps_of, with_sampling
@@ -28,18 +30,27 @@ pre { background: #f4f4f4; padding: 1rem; overflow-x: auto; }
 
 def progression(run: Run) -> Image.Image | None:
     """The same noise over the epochs: one row an epoch, at most twelve, evenly chosen."""
-    files = sorted((run.folder / "samples").glob("epoch-*.png"))
+    samples = (run.folder / "samples").glob("epoch-*.png")
+    files = sorted(file for file in samples if file.stem.split("-")[1].isdecimal())
     if not files:
         return None
     count = min(12, len(files))
     chosen = [files[round(k * (len(files) - 1) / max(1, count - 1))] for k in range(count)]
+    zoom = zoom_for(run.config().model.image_size, 48)
     pictures = []
     for file in chosen:
-        with Image.open(file) as picture:
-            zoom = zoom_for(run.about()["config"]["model"]["image_size"], 48)
+        with _readable_picture(file), Image.open(file) as picture:
             large = (picture.width * zoom, picture.height * zoom)
             pictures.append(picture.convert("RGB").resize(large, Image.Resampling.NEAREST))
     return stack(pictures, [f"epoch {int(file.stem.split('-')[1])}" for file in chosen])
+
+
+@contextmanager
+def _readable_picture(file: Path):
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"{file} is no picture: remove it.") from error
 
 
 def write_report(run: Run, painter: Painter, path: Path) -> None:
@@ -47,7 +58,7 @@ def write_report(run: Run, painter: Painter, path: Path) -> None:
     about, metrics = run.about(), run.metrics()
     parts = [
         f"<h1>{escape(run.folder.name)}</h1>",
-        f"<p><code>{escape(about['command'])}</code></p>",
+        f"<p><code>{escape(str(about.get('command', '')))}</code></p>",
     ]
     if metrics:
         last = metrics[-1]
@@ -56,11 +67,15 @@ def write_report(run: Run, painter: Painter, path: Path) -> None:
             f"{last['seconds']:,.0f} seconds; validation loss {last['val_loss']:.4f}.</p>"
         )
     if evaluation := run.evaluation():
-        parts += ["<h2>Scores</h2>", _scores(evaluation)]
-        if "clip_model" in evaluation:
-            parts += ["<h2>CLIP</h2>", *_clip(run, evaluation)]
+        with _complete(run, "evaluation.json"):
+            parts += ["<h2>Scores</h2>", _scores(evaluation)]
+            if "clip_model" in evaluation:
+                parts += ["<h2>CLIP</h2>", *_clip(run, evaluation)]
     parts += ["<h2>Samples</h2>", *_samples(run, painter)]
-    parts += [*_reranked(run), *_guided(run)]
+    with _complete(run, "rerank.json"):
+        parts += _reranked(run)
+    with _complete(run, "guide.json"):
+        parts += _guided(run)
     if (picture := progression(run)) is not None:
         parts += [
             "<h2>Progress</h2>",
@@ -78,6 +93,19 @@ def write_report(run: Run, painter: Painter, path: Path) -> None:
     write_atomically(path, page(f"{run.folder.name} – a DDPM run", parts).encode())
 
 
+@contextmanager
+def _complete(run: Run, name: str):
+    """Within it, a file of numbers in which something is missing is an error that says which file."""
+    try:
+        yield
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        if isinstance(error, UserError):
+            raise
+        raise UserError(
+            f"{run.folder / name} does not hold what this version writes there: remove it."
+        ) from error
+
+
 def page(title: str, parts: list[str]) -> str:
     """A whole HTML document of these parts."""
     head = (
@@ -93,9 +121,11 @@ def _samples(run: Run, painter: Painter) -> list[str]:
     picture = run.folder / "samples.png"
     content = picture.read_bytes() if picture.is_file() else encode(sample_grid(painter, seed=0))
     scale, steps = how.guidance_scale, steps_of(how, painter.config)
+    with _readable_picture(picture):
+        shown = embedded(content, "Samples, one column a class")
     return [
         f"<p>One column a class; {escape(how.sampler)}, {steps} steps, guidance scale {scale:g}.</p>",
-        f'<div class="wide">{embedded(content, "Samples, one column a class")}</div>',
+        f'<div class="wide">{shown}</div>',
     ]
 
 
@@ -201,11 +231,10 @@ def _mean(found, name: str) -> float:
 
 def _picture(run: Run, name: str, alt: str, kind: str = "") -> list[str]:
     file = run.folder / name
-    return (
-        [f'<div class="wide">{embedded(file.read_bytes(), alt, kind)}</div>']
-        if file.is_file()
-        else []
-    )
+    if not file.is_file():
+        return []
+    with _readable_picture(file):
+        return [f'<div class="wide">{embedded(file.read_bytes(), alt, kind)}</div>']
 
 
 def embedded(content: bytes, alt: str, kind: str = "") -> str:

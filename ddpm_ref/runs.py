@@ -14,11 +14,12 @@ import csv
 import io
 import json
 import math
+import os
 import shlex
 import sys
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -57,6 +58,12 @@ from ddpm_ref.training import (
 )
 from ddpm_ref.unet import UNet
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
+COLUMNS = {"epoch", "step", "images_seen", "seconds", "train_loss", "val_loss"}  # of metrics.csv
 CHUNK = 100  # pictures drawn at once: more would only need more memory
 
 
@@ -121,10 +128,56 @@ class Run:
 
     def about(self) -> dict:
         """What config.json holds."""
-        return self._read_json("config.json")
+        about = self._read_json("config.json")
+        if "config" not in about:
+            raise UserError(
+                f"{self.folder / 'config.json'} holds no recipe: train again into a new folder."
+            )
+        return about
+
+    def config(self) -> RunConfig:
+        """The recipe that it goes by."""
+        return _recipe(self.about()["config"], self.folder / "config.json")
+
+    def go_on_with(self, config: RunConfig) -> None:
+        """Write down the recipe from now on: another length, another rate."""
+        about = self.about() | {"config": config.to_dict()}
+        write_atomically(self.folder / "config.json", (json.dumps(about, indent=2) + "\n").encode())
+
+    @contextmanager
+    def alone(self):
+        """While it lasts, no other process trains in this folder.
+
+        Raises:
+            UserError: when one does.
+        """
+        if fcntl is None:  # Windows
+            yield
+            return
+        handle = os.open(self.folder, os.O_RDONLY)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(handle)
+            raise UserError(
+                f"Another process is training in {self.folder}: let it finish, or stop it first."
+            ) from None
+        except OSError:  # a file system without locks
+            pass
+        try:
+            yield
+        finally:
+            os.close(handle)
 
     def checkpoint(self, name: str) -> Path:
         return self.folder / "checkpoints" / f"{name}.safetensors"
+
+    def steps_done(self) -> int | None:
+        """Of the last checkpoint; None where there is none."""
+        beside = self.checkpoint("last").with_suffix(".json")
+        return (
+            self._read_json(f"checkpoints/{beside.name}").get("step") if beside.is_file() else None
+        )
 
     def metrics(self) -> list[dict[str, float]]:
         """The rows of metrics.csv, none when no epoch is finished."""
@@ -133,7 +186,10 @@ class Run:
             return []
         damaged = readable(f"{path} is damaged, remove it or train again")
         with damaged, open(path, newline="", encoding="utf-8") as file:
-            return [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
+            rows = list(csv.DictReader(file))
+            if any(None in (*row, *row.values()) or not row.keys() >= COLUMNS for row in rows):
+                raise ValueError("a row has too many or too few columns")
+            return [{k: float(v) for k, v in row.items()} for row in rows]
 
     def add_metrics(self, row: dict[str, float]) -> None:
         self._write_metrics([*self.metrics(), row])
@@ -162,8 +218,12 @@ class Run:
         return self._read_json(name) if (self.folder / name).is_file() else None
 
     def _read_json(self, name: str) -> dict:
-        with readable(f"{self.folder / name} is damaged, remove it or train again"):
-            return json.loads((self.folder / name).read_text(encoding="utf-8"))
+        again = "train again" if name == "config.json" else "remove it"
+        with readable(f"{self.folder / name} is damaged, {again}"):
+            found = json.loads((self.folder / name).read_text(encoding="utf-8"))
+            if not isinstance(found, dict):
+                raise ValueError(f"it holds a {type(found).__name__}")
+            return found
 
 
 @dataclass
@@ -193,11 +253,14 @@ class Painter:
             UserError: when there is no such class.
         """
         lower = [name.lower() for name in self.classes]
+        by_position = not any(
+            name.isdecimal() for name in lower
+        )  # the names are numbers themselves
         found = []
         for name in names:
             if name.lower() in lower:
                 found.append(lower.index(name.lower()))
-            elif name.isdecimal() and int(name) < len(lower):
+            elif by_position and name.isdecimal() and int(name) < len(lower):
                 found.append(int(name))
             else:
                 raise UserError(f"There is no class {name!r}: {closest_hint(name, self.classes)}.")
@@ -300,6 +363,21 @@ def make_schedule(config: RunConfig) -> NoiseSchedule:
     return kinds[config.diffusion.schedule](config.diffusion.timesteps)
 
 
+def _recipe(values: dict, source: Path) -> RunConfig:
+    """The recipe that stands in a file, all that draws by it made once."""
+    try:
+        config = RunConfig.from_dict(values)
+        if config.diffusion.target not in ("noise", "v"):
+            raise UserError(f"its recipe has diffusion.target = {config.diffusion.target!r}.")
+        make_schedule(config)
+        with_sampling(config)
+    except UserError as error:
+        raise UserError(f"{source} cannot be used: {error}") from error
+    except ValueError as error:
+        raise UserError(f"{source} cannot be used: {error}.") from error
+    return config
+
+
 def make_model(config: RunConfig) -> UNet:
     with readable("This model cannot be built"):
         return UNet(**accepted(UNet, asdict(config.model)))
@@ -330,19 +408,22 @@ def load_painter(
                 f"The run {source} has no checkpoint yet ({path.name} is missing): train it first."
             )
     tensors, header = read_tensors(path)
-    try:
-        about = header["about"]
-        config, classes = RunConfig.from_dict(about["config"]), tuple(about["classes"])
-    except (KeyError, TypeError) as error:
+    about = header.get("about") if isinstance(header, dict) else None
+    if not isinstance(about, dict) or not {"config", "classes"} <= about.keys():
+        raise UserError(f"{path} holds no diffusion model of this program.")
+    config, classes = _recipe(about["config"], path), tuple(about["classes"])
+    if len(classes) != config.model.num_classes or not all(isinstance(c, str) for c in classes):
         raise UserError(
-            f"{path} holds no diffusion model of this program (no {error} in it)."
-        ) from error
+            f"{path} is damaged: it names {len(classes)} classes for {config.model.num_classes}."
+        )
     model = make_model(config)
     prefix = "ema." if any(k.startswith("ema.") for k in tensors) else "model."
     weights = {
         k.removeprefix(prefix): v.float() for k, v in tensors.items() if k.startswith(prefix)
     }
     load_weights(model, weights, path)
+    if not all(w.isfinite().all() for w in weights.values()):
+        raise UserError(f"{path} holds weights that are no numbers: take another checkpoint.")
     schedule = make_schedule(config).to(device)
     painter = Painter(model.to(device).eval(), schedule, config, classes, path, about)
     model.to(memory_format=memory_format(painter.device, painter.precision))
@@ -395,7 +476,19 @@ def train(
     Returns:
         Whether the training came to its end; False when it was interrupted (and can be resumed).
     """
-    world, hooks, knobs = world or World(), hooks or Hooks(), config.train
+    world = world or World()
+    with ExitStack() as held:
+
+        def hold(run: Run) -> None:
+            if world.is_main:
+                held.enter_context(run.alone())
+
+        return _train(config, images, folder, device, world, hooks or Hooks(), resume, hold)
+
+
+def _train(config, images, folder, device, world, hooks, resume, hold) -> bool:
+    """`train`, which lets `hold` see to it that nobody else works in the folder of the run."""
+    knobs = config.train
     device = torch.device(device)
     precision = select_precision(knobs.precision, device)
     allow_tf32()
@@ -428,6 +521,13 @@ def train(
     )
     if resume:
         run = Run(folder)
+        hold(run)
+        before = run.about().get("classes", [])
+        if before != list(images.classes):
+            raise UserError(
+                f"{folder} has learnt {', '.join(before)}, but these images are of "
+                f"{', '.join(images.classes)}: give the images that it was begun with."
+            )
         for leftover in run.folder.rglob(".*.part"):  # of a process that was killed while it wrote
             leftover.unlink(missing_ok=True)
     # The step of the newest checkpoint, when it was written, and the lowest loss among those kept.
@@ -440,14 +540,28 @@ def train(
         state.lr_schedule.last_epoch = state.step
         factor = state.lr_schedule.lr_lambdas[0](state.step)
         optimizer.param_groups[0]["lr"] = knobs.learning_rate * factor
+    schedule = make_schedule(config).to(device)
+    trained: nn.Module = model
+    if world.size > 1:
+        ids = [device.index] if device.type == "cuda" else None
+        trained = nn.parallel.DistributedDataParallel(model, device_ids=ids)
+    if knobs.compile or (knobs.compile is None and can_compile(device)):
+        trained = torch.compile(trained)
+    add_loss = None
+    if knobs.clip_loss:
+        from ddpm_ref.clip.loss import ClipLoss
+
+        trained = ClipLoss(trained, config, images.classes, schedule, device)
+        add_loss = trained.loss
     if resume and world.is_main:
         run.drop_metrics_after(state.epoch)
+        run.go_on_with(config)
     elif world.is_main:
         run = Run.create(folder, config, images.classes)
+        hold(run)
     world.any(False)  # nobody goes on before the folder is there
     run = Run(folder)
     about = {"config": config.to_dict(), "classes": list(images.classes)}
-    schedule = make_schedule(config).to(device)
 
     def save(name: str) -> None:
         nonlocal saved_step, saved_at
@@ -476,18 +590,6 @@ def train(
         save("last")
         hooks.on_pause(state)
 
-    trained: nn.Module = model
-    if world.size > 1:
-        ids = [device.index] if device.type == "cuda" else None
-        trained = nn.parallel.DistributedDataParallel(model, device_ids=ids)
-    if knobs.compile or (knobs.compile is None and can_compile(device)):
-        trained = torch.compile(trained)
-    add_loss = None
-    if knobs.clip_loss:
-        from ddpm_ref.clip.loss import ClipLoss
-
-        trained = ClipLoss(trained, config, images.classes, schedule, device)
-        add_loss = trained.loss
     try:
         finished = run_training(
             *(state, batches, val_loader, schedule, knobs),
@@ -503,7 +605,8 @@ def train(
         return finished
     except Diverged as error:
         last = run.checkpoint("last")
-        way = f"ddpm train --resume {folder} --learning-rate {knobs.learning_rate / 3:.1g}"
+        name = shlex.quote(str(folder))
+        way = f"ddpm train --resume {name} --learning-rate {knobs.learning_rate / 3:.1g}"
         if last.is_file():
             raise UserError(
                 f"{error} The last good checkpoint is {last}: go on with `{way}`."
@@ -617,7 +720,8 @@ def draw_progress(painter: Painter, path: Path, world: World | None = None) -> N
     world = world or World()
     y = torch.arange(len(painter.classes))
     noise = painter.noise(len(y), seed=0)
-    how = SampleConfig(sampler="ddim", steps=20, guidance_scale=1.0)
+    steps = min(20, painter.config.diffusion.timesteps)
+    how = SampleConfig(sampler="ddim", steps=steps, guidance_scale=1.0)
     mine = slice(world.rank, None, world.size)
     drawn = painter.draw(y[mine], noise[mine], how) if len(y[mine]) else noise[:0]
     parts = world.gather(drawn)

@@ -50,6 +50,13 @@ def place(tmp_path_factory):
     for name in ("last", "best"):
         (place / "halfrun" / "checkpoints" / f"{name}.safetensors").unlink()
     (place / "badconfig" / "config.json").write_text('{"config": ')
+    (place / "mine.json").write_text("[]")
+    for name in ("listconfig", "bareconfig", "badpicture", "badscores"):
+        shutil.copytree(place / "run", place / name)
+    (place / "listconfig" / "config.json").write_text("[]")
+    (place / "bareconfig" / "config.json").write_text("{}")
+    next((place / "badpicture" / "samples").glob("*.png")).write_bytes(b"no picture")
+    (place / "badscores" / "evaluation.json").write_text('{"n": 3}')
     (place / "badmetrics" / "metrics.csv").write_text("epoch,val_loss\n1,a lot\n")
     return place
 
@@ -123,6 +130,27 @@ WRONG = {
     "class and no class": "sample run --unconditional --class star",
     "columns": "noise --columns 1",
     "rows": "noise --rows 0",
+    "guidance beyond all pictures": "sample run --guidance-scale 1e308",
+    "clip guidance beyond all pictures": "guide --prompt star --clip-scale 1e308",
+    "an animation that is none": f"sample run {QUICK} --gif drawing.txt",
+    "two outputs, one file": f"sample run {QUICK} --out x.gif --gif x.gif",
+    "an output without a name": "report run --out .",
+    "an animation without a name": f"sample run {QUICK} --gif .",
+    "a name that is too long": f"sample run {QUICK} --out {300 * 'x'}.png",
+    "a run with a name that is too long": f"train --out {300 * 'x'} --steps 1",
+    "a model with a name that is too long": f"sample {300 * 'x'}",
+    "numbers into a folder": "evaluate run --n 2 --steps 1 --json bare",
+    "weights over a checkpoint": "export run run/checkpoints/last.safetensors",
+    "a judge over a checkpoint": "judge run/checkpoints/best.safetensors --steps 3",
+    "weights beside numbers": "export run mine.safetensors",
+    "a CLIP and its numbers in one file": "clip-train new.safetensors --json new.json",
+    "images without end": f"train --out new --images {400 * '9'}",
+    "resume with another preset": "train --resume run --preset cifar10",
+    "resume with another seed": "train --resume run --seed 3",
+    "a config that is a list": "train --resume listconfig",
+    "a config without a recipe": "report bareconfig",
+    "a picture of progress that is none": "progress badpicture",
+    "scores of another shape": "report badscores",
     "kind of judge": "judge new.safetensors --kind vit",
     "width of a judge": "judge new.safetensors --kind photo --width 0",
     "missing judge": "evaluate run --n 2 --steps 1 --judge nowhere.safetensors",
@@ -246,3 +274,68 @@ def test_a_loss_that_explodes_is_one_sentence(tmp_path, monkeypatch):
     result = CliRunner().invoke(app, ["train", *options.split()], prog_name="ddpm")
     check(result.exit_code, result.stdout, result.stderr)
     assert "--learning-rate" in result.stderr
+
+
+def test_a_link_stays_one_and_its_target_is_written(place, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "there.json").write_text("old")
+    (tmp_path / "link.json").symlink_to(tmp_path / "there.json")
+    answer = CliRunner().invoke(app, ["info", str(place / "run"), "--json", "link.json"])
+    assert answer.exit_code == 0, answer.output
+    assert (tmp_path / "link.json").is_symlink()
+    assert "parameters" in (tmp_path / "there.json").read_text()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names")
+def test_what_is_no_file_is_written_to_and_not_replaced(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    files.write_atomically(tmp_path / "pipe", b"content")
+    assert os.read(reader, 100) == b"content"
+    os.close(reader)
+    assert (tmp_path / "pipe").is_fifo()
+
+
+def test_a_judge_of_other_classes_is_refused(place, monkeypatch):
+    monkeypatch.chdir(place)
+    judge = str(files.Path(files.__file__).parent / "weights" / "judge-cifar10.safetensors")
+    answer = CliRunner().invoke(app, ["evaluate", "run", "--n", "2", "--judge", judge])
+    assert answer.exit_code == 2 and "judges airplane" in answer.output
+
+
+def test_square_brackets_are_letters(place, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run = str(place / "run")
+    command = ["sample", run, "-n", "1", "--steps", "1", "--out", "[/b][red]x.png"]
+    answer = CliRunner().invoke(app, command)
+    assert answer.exit_code == 0 and "[/b][red]x.png" in answer.output
+
+
+def test_what_is_finished_says_so(place, tmp_path):
+    shutil.copytree(place / "run", tmp_path / "run")
+    answer = CliRunner().invoke(app, ["train", "--resume", str(tmp_path / "run")])
+    assert answer.exit_code == 0 and "nothing left to do" in answer.output
+    longer = ["train", "--resume", str(tmp_path / "run"), "--images", "120"]
+    answer = CliRunner().invoke(app, longer)
+    assert answer.exit_code == 0 and "nothing left" not in answer.output
+
+
+@pytest.mark.parametrize(
+    "option", [["--min-snr", "5"], ["--precision", "bf16"], ["--workers", "1"]]
+)
+def test_what_chapter_8_cannot_do_is_refused(option):
+    root = files.Path(__file__).parents[1]
+    command = [
+        sys.executable,
+        "-m",
+        "ddpm_ref",
+        "train",
+        "--code",
+        "solutions",
+        "--steps",
+        "1",
+        *option,
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=root)
+    check(done.returncode, done.stdout, done.stderr)
+    assert option[0] in done.stderr

@@ -192,14 +192,116 @@ def test_a_folder_that_is_no_run(tmp_path):
 def test_metrics_come_back(tmp_path):
     run = Run.create(tmp_path / "run", tiny.CONFIG, ("a",))
     assert run.metrics() == []
-    rows = [{"epoch": 1, "val_loss": 0.1 + 0.2}, {"epoch": 2, "val_loss": 1e-17}]
+    always = dict.fromkeys(("step", "images_seen", "seconds", "train_loss"), 1.0)
+    rows = [
+        {"epoch": 1, "val_loss": 0.1 + 0.2} | always,
+        {"epoch": 2, "val_loss": 1e-17} | always,
+    ]
     for row in rows:
         run.add_metrics(row)
     assert run.metrics() == rows  # floats to the last digit
-    run.add_metrics({"epoch": 3, "val_loss": math.nan})
+    run.add_metrics({"epoch": 3, "val_loss": math.nan} | always)
     assert math.isnan(run.metrics()[2]["val_loss"])
     text = (run.folder / "metrics.csv").read_text(encoding="utf-8")
-    assert text.splitlines()[0] == "epoch,val_loss"
+    assert text.splitlines()[0] == "epoch,val_loss,step,images_seen,seconds,train_loss"
+
+
+@pytest.mark.parametrize("row", ["1,2,3", "1,2,3,4,5,6,7", "1,2,3,4,5,x"])
+def test_damaged_metrics_are_told(tmp_path, row):
+    run = Run.create(tmp_path / "run", tiny.CONFIG, ("a",))
+    head = "epoch,step,images_seen,seconds,train_loss,val_loss"
+    (run.folder / "metrics.csv").write_text(f"{head}\n{row}\n")
+    with pytest.raises(UserError, match=r"metrics\.csv is damaged"):
+        run.metrics()
+
+
+def test_a_compiled_model_is_trained(tmp_path, monkeypatch):
+    """What torch.compile makes has no truth value; here it is compiled without a compiler."""
+    compile_it, compiled = torch.compile, []
+
+    def eagerly(model):
+        compiled.append(compile_it(model, backend="eager"))
+        return compiled[-1]
+
+    monkeypatch.setattr(torch, "compile", eagerly)
+    recipe = tiny.config(images=24)
+    runs.train(recipe, tiny.shapes(), tmp_path / "plain")
+    with_compiler = replace(recipe, train=replace(recipe.train, compile=True))
+    runs.train(with_compiler, tiny.shapes(), tmp_path / "compiled")
+    assert len(compiled) == 1
+    plain, same = (load_painter(tmp_path / name).model for name in ("plain", "compiled"))
+    for p, q in zip(plain.parameters(), same.parameters(), strict=True):
+        assert torch.allclose(p, q, atol=1e-5)
+
+
+def test_a_run_goes_on_with_its_own_classes_only(tmp_path):
+    run = tiny.make_run(tmp_path / "run")
+    images = tiny.shapes()
+    names = ("cat", *images.classes[1:])
+    with pytest.raises(UserError, match="has learnt circle"):
+        recipe = tiny.config(images=120)
+        runs.train(recipe, replace(images, classes=names), run.folder, resume=True)
+
+
+def test_a_new_length_is_kept(tmp_path):
+    run = tiny.make_run(tmp_path / "run", images=60)
+    runs.train(tiny.config(images=120), tiny.shapes(), run.folder, resume=True)
+    assert run.config().train.images == 120
+
+
+def test_two_processes_do_not_train_in_one_folder(tmp_path):
+    run = tiny.make_run(tmp_path / "run", images=60)
+    with run.alone(), pytest.raises(UserError, match="Another process"):
+        runs.train(tiny.config(images=120), tiny.shapes(), run.folder, resume=True)
+    assert runs.train(tiny.config(images=120), tiny.shapes(), run.folder, resume=True)
+
+
+def test_few_timesteps(tmp_path):
+    """Fewer than the steps of the pictures of progress."""
+    recipe = replace(tiny.CONFIG, diffusion=replace(tiny.CONFIG.diffusion, timesteps=5))
+    assert runs.train(recipe, tiny.shapes(), tmp_path / "run")
+
+
+DAMAGES = {
+    "a width in words": (("model", "base_width"), "eight", "model.base_width"),
+    "a unit that nobody knows": (("train", "loudness"), 3, "train.loudness"),
+    "no timesteps": (("diffusion", "timesteps"), 0, "T|timestep"),
+    "another target": (("diffusion", "target"), "x0", "diffusion.target"),
+    "one multiplier": (("model", "multipliers"), 2, "model.multipliers"),
+    "half an interval": (("sample", "guidance_interval"), [3], "sample.guidance_interval"),
+    "steps in words": (("sample", "steps"), "ten", "sample.steps"),
+    "true for a number": (("train", "batch_size"), True, "train.batch_size"),
+    "no model": (("model",), None, "model"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_recipe_edited_by_hand_is_one_sentence(tmp_path, damage):
+    keys, value, said = DAMAGES[damage]
+    tensors, header = read_tensors(tiny.make_run(tmp_path / "run").checkpoint("last"))
+    part = header["about"]["config"]
+    for key in keys[:-1]:
+        part = part[key]
+    part[keys[-1]] = value
+    write_tensors(tmp_path / "odd.safetensors", tensors, header)
+    with pytest.raises(UserError, match=said) as told:
+        load_painter(tmp_path / "odd.safetensors")
+    assert "odd.safetensors" in str(told.value)
+
+
+def test_weights_that_are_no_numbers_are_refused(tmp_path):
+    tensors, header = read_tensors(tiny.make_run(tmp_path / "run").checkpoint("last"))
+    next(v for k, v in tensors.items() if k.startswith("ema."))[0] = math.nan
+    write_tensors(tmp_path / "odd.safetensors", tensors, header)
+    with pytest.raises(UserError, match="no numbers"):
+        load_painter(tmp_path / "odd.safetensors")
+
+
+def test_names_that_are_numbers_go_before_positions(painter):
+    numbered = replace(painter, classes=tuple(str(2 * k) for k in range(10)))
+    assert numbered.labels(["2", "18"]) == [1, 9]
+    with pytest.raises(UserError, match="no class '1'"):
+        numbered.labels(["1"])
 
 
 def test_metrics_of_a_run(run):

@@ -7,7 +7,7 @@ import typer
 from rich.table import Table
 
 from ddpm_ref import console
-from ddpm_ref.cli.common import write_json
+from ddpm_ref.cli.common import place, write_json
 from ddpm_ref.errors import UserError
 
 ClipName = Annotated[
@@ -98,7 +98,7 @@ def place_of(out: Path | None, model: Path | None, name: str) -> Path:
     from ddpm_ref.runs import make_folder
 
     path = out or (model / name if model is not None and model.is_dir() else Path(name))
-    picture_kind(path)
+    picture_kind(place("--out", path))
     make_folder(path.parent)
     return path
 

@@ -20,6 +20,7 @@ from ddpm_ref.cli.common import (
     pick_device,
     write_json,
 )
+from ddpm_ref.errors import UserError
 
 
 @app.command("clip-train")
@@ -39,6 +40,8 @@ def clip_train(
     --clip-weights FILE.
     """
     at_least("--steps", steps, 3)
+    if json_file == out.with_suffix(".json"):
+        raise UserError(f"{json_file} holds what is in {out}: give --json another name.")
     from ddpm_ref.clip.models import read_small, write_small
     from ddpm_ref.clip.train import SETTINGS, Captioned, train_clip, vocabulary, zero_shot
     from ddpm_ref.runs import command_line, make_folder

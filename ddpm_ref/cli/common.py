@@ -2,6 +2,9 @@
 
 import json
 import math
+import os
+import re
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -23,6 +26,17 @@ class _Commands(TyperGroup):
             return super().invoke(ctx)
         except UserError as error:
             console.problem(str(error))
+        except (MemoryError, RuntimeError) as error:
+            if not _out_of_memory(error):
+                raise
+            console.problem(
+                "There is not enough memory for this: take smaller batches or pictures, or fewer of them."
+            )
+        except OSError as error:
+            if isinstance(error, BrokenPipeError):
+                raise
+            where = f"Cannot use {error.filename}" if error.filename else "Cannot read or write"
+            console.problem(f"{where} ({error.strerror or error}): choose another place.")
         except KeyboardInterrupt:
             console.problem("Stopped. What a run had finished is in its folder.")
             raise typer.Exit(130) from None
@@ -35,6 +49,12 @@ class _Commands(TyperGroup):
                 console.out.print(f"  {line}", markup=False)
             raise typer.Exit(1) from None
         raise typer.Exit(2)
+
+
+def _out_of_memory(error: Exception) -> bool:
+    """torch has no exception of its own for it on a CPU."""
+    said = ("out of memory", "not enough memory", "can't allocate memory")
+    return isinstance(error, MemoryError) or any(words in str(error) for words in said)
 
 
 app = typer.Typer(
@@ -50,9 +70,10 @@ app = typer.Typer(
 
 def at_least(option: str, value: float, least: float) -> None:
     """Raise UserError unless value ≥ least (a tiny `least` means: above 0)."""
-    if not value >= least or math.isinf(value):
+    if not least <= value < 1e15:  # more is a slip of the finger, and no number can be nan
         wanted = f"at least {least:g}" if least >= 1 or least == 0 else "above 0"
-        raise UserError(f"{option} must be {wanted}, got {value:g}.")
+        too_much = " and below 1e15" if value > least else ""
+        raise UserError(f"{option} must be {wanted}{too_much}, got {str(value)[:20]}.")
 
 
 def one_of(option: str, value: str | None, choices: tuple[str, ...]) -> str | None:
@@ -62,24 +83,72 @@ def one_of(option: str, value: str | None, choices: tuple[str, ...]) -> str | No
     return value
 
 
-def finite(option: str, value: float | None) -> float | None:
-    """Raise UserError unless value is None or finite; returns it."""
-    if value is not None and not math.isfinite(value):
-        raise UserError(f"{option} must be a finite number, got {value}.")
+def scale(option: str, value: float | None) -> float | None:
+    """Raise UserError unless value is None or a number that pictures survive being multiplied by."""
+    if value is not None and not abs(value) <= 1e6:
+        raise UserError(f"{option} must lie between -1e6 and 1e6, got {value:g}.")
     return value
 
 
-def _guidance(scale: float | None) -> float | None:
-    return finite("--guidance-scale", scale)
+def _guidance(value: float | None) -> float | None:
+    return scale("--guidance-scale", value)
 
 
 def _checkpoint(name: str) -> str:
     return one_of("--checkpoint", name, ("last", "best"))
 
 
+def place(option: str, path: Path | None) -> Path | None:
+    """Before the work, not after it: can a file be written there?
+
+    Raises:
+        UserError: when it cannot.
+    """
+    if path is None:
+        return None
+    if not path.name:
+        raise UserError(f"{option} needs the name of a file, got {str(path)!r}.")
+    folder = next(up for up in path.parents if up.exists())
+    if path.is_dir() or not folder.is_dir():
+        raise UserError(f"{option} cannot write {path}: name a file in a folder.")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise UserError(
+            f"{option} cannot write {path}: {folder} may not be written to, choose another place."
+        )
+    return path
+
+
+def distinct(**paths: Path | None) -> None:
+    """Raise UserError when two outputs would be written to one file."""
+    seen: dict[Path, str] = {}
+    for name, path in paths.items():
+        option = f"--{name.replace('_', '-')}"
+        if path is not None and (other := seen.setdefault(path.absolute(), option)) != option:
+            raise UserError(f"{other} and {option} name the same file: give each its own.")
+
+
+def file_name(title: str, titles: Sequence[str]) -> str:
+    """The name of a class as that of a file; those that would be alike get a number."""
+    names = [re.sub(r"[/\\ ]", "-", other) for other in titles]
+    k = list(titles).index(title)
+    return names[k] if names.count(names[k]) == 1 else f"{names[k]}-{k}"
+
+
+def _place(param: typer.CallbackParam, path: Path | None) -> Path | None:
+    return place(param.opts[0], path)
+
+
 def _weights_file(path: Path) -> Path:
     if path.suffix != ".safetensors":
         raise UserError(f"The name of the file must end in .safetensors, got {path.name}.")
+    place("The file", path)
+    if path.parent.name == "checkpoints" and (path.parent.parent / "config.json").is_file():
+        raise UserError(f"{path} belongs to a run, which could not go on: choose another name.")
+    beside = path.with_suffix(".json")
+    if beside.exists() and not path.exists():
+        raise UserError(
+            f"{beside} exists already, and what is in the file is written there: choose another name."
+        )
     return path
 
 
@@ -87,13 +156,6 @@ def _seed(value: int) -> int:
     if not 0 <= value < 2**62:
         raise UserError(f"--seed must lie between 0 and {2**62 - 1}, got {value}.")
     return value
-
-
-def _json(path: Path | None) -> Path | None:
-    """Before the work, not after it: is there a place for the numbers?"""
-    if path is not None and (path.is_dir() or any(up.is_file() for up in path.parents)):
-        raise UserError(f"--json cannot write {path}: name a file in a folder.")
-    return path
 
 
 def _code(folder: str | None) -> str | None:
@@ -174,7 +236,7 @@ GuidanceInterval = Annotated[
 Json = Annotated[
     Path | None,
     typer.Option(
-        "--json", help="Write the numbers to this file.", callback=_json, show_default=False
+        "--json", help="Write the numbers to this file.", callback=_place, show_default=False
     ),
 ]
 Device = Annotated[
@@ -218,4 +280,13 @@ def write_json(path: Path, values: dict) -> None:
     from ddpm_ref.runs import make_folder
 
     make_folder(path.parent)
-    write_atomically(path, (json.dumps(values, indent=2) + "\n").encode())
+    write_atomically(path, (json.dumps(_finite(values), indent=2) + "\n").encode())
+
+
+def _finite(value):
+    """JSON has no word for what is not a number: null."""
+    if isinstance(value, dict):
+        return {key: _finite(inside) for key, inside in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inside) for inside in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

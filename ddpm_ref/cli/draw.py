@@ -26,8 +26,11 @@ from ddpm_ref.cli.common import (
     Steps,
     app,
     at_least,
+    distinct,
+    file_name,
     one_of,
     pick_device,
+    place,
 )
 from ddpm_ref.errors import UserError
 
@@ -89,7 +92,7 @@ def sample(
             raise UserError("Give a model or --preset, whose weights come with the package.")
         model = shipped_model(preset)
     painter = load_painter(model, checkpoint, pick_device(device))
-    if preset not in (None, painter.config.preset):
+    if preset == "cifar10":
         console.out.print(
             f"Drawn by {painter.config.preset}, the net that comes with the package in place of {preset}."
         )
@@ -107,11 +110,14 @@ def sample(
     titles = [""] if unconditional else [painter.classes[k] for k in labels]
     columns = len(titles)
     pictures.picture_kind(out)
-    for path in (out, gif):
+    if gif is not None and gif.suffix.lower() != ".gif":
+        raise UserError(f"The name of the animation must end in .gif, got {gif.name}.")
+    distinct(out=out, gif=gif)
+    for option, path in (("--out", out), ("--gif", gif)):
         if path is not None:
-            make_folder(path.parent)
+            make_folder(place(option, path).parent)
     if files is not None:
-        make_folder(files)
+        place("--files", make_folder(files) / "sample-0000.png")
     # A column a class; one class alone is laid out as a block.
     y = None if unconditional else torch.tensor(labels).repeat(number)
     noise = painter.noise(number * columns, seed)
@@ -135,7 +141,8 @@ def sample(
     if files is not None:
         count = Counter()
         for k, picture in enumerate(x):
-            name = titles[k % columns].replace("/", "-").replace(" ", "-") or "sample"
+            title = titles[k % columns]
+            name = file_name(title, painter.classes) if title else "sample"
             pictures.save_picture(pictures.to_pil(picture), files / f"{name}-{count[name]:04d}.png")
             count[name] += 1
         console.out.print(f"single files: {files}")
@@ -172,18 +179,20 @@ def noise(
         ("--timesteps", timesteps, 2),
         ("--columns", columns, 2),
         ("--rows", rows, 1),
+        ("--image-size", 1 if image_size is None else image_size, 1),
     ):
         at_least(option, value, least)
     import torch
 
     from ddpm_ref.data import load_dataset, to_model_range
     from ddpm_ref.diffusion import NoiseSchedule, q_sample
-    from ddpm_ref.pictures import grid, save_picture
+    from ddpm_ref.pictures import grid, picture_kind, save_picture
     from ddpm_ref.runs import make_folder
 
     one_of("--schedule", schedule, ("cosine", "linear"))
     if columns > timesteps:
         raise UserError(f"--columns must be at most the {timesteps} timesteps, got {columns}.")
+    picture_kind(place("--out", out))
     make_folder(out.parent)
     images = load_dataset(dataset, data_dir, image_size, size=max(rows, 10))
     tables = (NoiseSchedule.cosine if schedule == "cosine" else NoiseSchedule.linear)(timesteps)
@@ -223,7 +232,7 @@ def progress(
     picture = progression(Run(run))
     if picture is None:
         raise UserError(f"The run {run} has no samples yet: train it for at least one epoch.")
-    path = out or run / "progress.png"
+    path = place("--out", out or run / "progress.png")
     make_folder(path.parent)
     save_picture(picture, path)
     console.out.print(f"from the first epoch (top) to the last (bottom): {path}")

@@ -29,6 +29,7 @@ from ddpm_ref.cli.common import (
     at_least,
     one_of,
     pick_device,
+    place,
     write_json,
 )
 from ddpm_ref.errors import UserError
@@ -158,7 +159,12 @@ def draw_and_score(
     if data_dir is not None:
         data = replace(data, data_dir=str(data_dir))
     # Before the rest, so that what it lacks is said at once.
+    if run:
+        place("The run", run.folder / "evaluation.json")
     jury = make_jury(painter, *ask_clip) if ask_clip else None
+    if jury:
+        folder = make_folder(pictures or (run.folder if run else Path()))
+        place("--pictures", folder / "clip-samples.png")
     referee = appoint_referee(
         data,
         run.folder if run else None,
@@ -195,14 +201,13 @@ def draw_and_score(
             "train_seconds": metrics[-1]["seconds"],
             "images_seen": int(metrics[-1]["images_seen"]),
         }
-    if run:
-        write_json(run.folder / "evaluation.json", result)
+    _print_scores(result)
     if json_file:
         write_json(json_file, result)
-    _print_scores(result)
     if jury:
-        folder = pictures or (run.folder if run else Path())
-        show_clip_scores(result, jury, *drawn, make_folder(folder))
+        show_clip_scores(result, jury, *drawn, folder)
+    if run:
+        write_json(run.folder / "evaluation.json", result)
     return result
 
 

@@ -15,6 +15,7 @@ from ddpm_ref.cli.common import (
     WeightsFile,
     app,
     pick_device,
+    place,
     write_json,
 )
 
@@ -34,7 +35,7 @@ def report(
     from ddpm_ref.runs import Run, load_painter, make_folder
 
     existing = Run(run)
-    path = out or run / "report.html"
+    path = place("--out", out or run / "report.html")
     make_folder(path.parent)
     write_report(existing, load_painter(run, device=pick_device(device)), path)
     console.out.print(f"the report: {path}")

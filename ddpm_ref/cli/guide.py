@@ -30,8 +30,9 @@ from ddpm_ref.cli.common import (
     Steps,
     app,
     at_least,
-    finite,
+    distinct,
     pick_device,
+    scale,
 )
 from ddpm_ref.errors import UserError
 
@@ -124,7 +125,7 @@ def guide(
     from ddpm_ref.clip.drawing import NORMALISED_SCALE, SCALE, Guide, draw_guided, texts_of
     from ddpm_ref.runs import load_painter, steps_of, with_sampling
 
-    clip_scale = finite("--clip-scale", clip_scale)
+    clip_scale = scale("--clip-scale", clip_scale)
     if clip_scale is None:
         clip_scale = NORMALISED_SCALE if normalise else SCALE
     painter = load_painter(model, checkpoint, pick_device(device))
@@ -142,6 +143,7 @@ def guide(
         guidance_scale=guidance_scale,
     )
     path = place_of(out, model, "guide.png")
+    distinct(out=path, json=json_file)
     clip = load_clip_for(painter, clip_model, clip_weights)
     warn_of_unknown_words(clip, prompt)
     text = texts_of(clip, [prompt])

@@ -31,7 +31,10 @@ from ddpm_ref.cli.common import (
     Steps,
     app,
     at_least,
+    distinct,
+    file_name,
     pick_device,
+    place,
 )
 from ddpm_ref.errors import UserError
 
@@ -82,7 +85,7 @@ def rerank(
     from ddpm_ref.runs import load_painter, make_folder, steps_of, with_sampling
 
     painter = load_painter(model, checkpoint, pick_device(device))
-    labels = painter.labels(classes or list(painter.classes))
+    labels = list(dict.fromkeys(painter.labels(classes or list(painter.classes))))
     how = with_sampling(
         painter.config,
         sampler=sampler,
@@ -92,8 +95,9 @@ def rerank(
         guidance_interval=guidance_interval,
     )
     path = place_of(out, model, "rerank.png")
+    distinct(out=path, json=json_file)
     if files is not None:
-        make_folder(files)
+        place("--files", make_folder(files) / "kept-0000.png")
     jury = make_jury(painter, clip_model, clip_weights, templates)
     judge = ready_judge(painter, model)
     strips, titles, found = [], [], {}
@@ -118,9 +122,9 @@ def rerank(
                     f"{name}: the best {keep}, best first",
                 ]
             if files is not None:
-                stem = name.replace("/", "-").replace(" ", "-")
-                for place, i in enumerate(best.kept.tolist()):
-                    save_picture(to_pil(best.x[i]), files / f"{stem}-{place:04d}.png")
+                stem = file_name(name, painter.classes)
+                for rank, i in enumerate(best.kept.tolist()):
+                    save_picture(to_pil(best.x[i]), files / f"{stem}-{rank:04d}.png")
     save_picture(stack(strips, titles), path)
     console.out.print(table)
     console.out.print(f"before and after: {path}")

@@ -1,5 +1,6 @@
 """`ddpm train`."""
 
+import shlex
 import signal
 from contextlib import contextmanager
 from dataclasses import replace
@@ -134,7 +135,6 @@ def train(
     GPUs: `torchrun --nproc-per-node 8 -m ddpm_ref train --preset cifar10`.
     """
     from ddpm_ref.precision import PRECISIONS
-    from ddpm_ref.presets import RunConfig
     from ddpm_ref.presets import preset as recipe
 
     if resume is not None:
@@ -152,12 +152,17 @@ def train(
             "--timesteps": timesteps,
             "--min-snr": min_snr,
             "--clip-loss": clip_loss,
+            "--preset": None if preset == "demo" else preset,
+            "--seed": seed or None,
+            "--no-flip": None if flip else False,
         }
         if given := [option for option, value in fixed.items() if value is not None]:
             raise UserError(f"--resume goes on with the run's own recipe: leave {given[0]} out.")
-        config = RunConfig.from_dict(Run(resume).about()["config"])
+        config = Run(resume).config()
         seed = config.train.seed
         flip = config.data.flip
+        if seconds is None and (epochs, steps, images) != (None, None, None):
+            config = replace(config, train=replace(config.train, seconds=None))  # another end
     else:
         config = recipe(preset)
     if sum(length is not None for length in (epochs, steps, images)) > 1:
@@ -214,18 +219,47 @@ def train(
         knobs = replace(knobs, images=steps * knobs.batch_size)
     if images is not None:
         knobs = replace(knobs, images=images)
+    diffusion = changed(config.diffusion, schedule=schedule, target=target, timesteps=timesteps)
     config = replace(
         config,
         data=data,
         train=knobs,
         model=changed(config.model, base_width=base_width),
-        diffusion=changed(config.diffusion, schedule=schedule, target=target, timesteps=timesteps),
+        diffusion=diffusion,
+        sample=replace(config.sample, steps=min(config.sample.steps, diffusion.timesteps)),
     )
+    if borrowed.is_borrowed():
+        config = _for_borrowed(config, resume)
     from ddpm_ref.runs import free_name
 
     folder = resume or out or free_name(Path("runs") / f"{preset}-{data.dataset}")
     train_and_show(config, folder, device, epochs, resume is not None, tensorboard)
-    console.out.print(f"Next: ddpm sample {folder}, ddpm evaluate {folder}, ddpm report {folder}")
+    name = shlex.quote(str(folder))
+    console.out.print(f"Next: ddpm sample {name}, ddpm evaluate {name}, ddpm report {name}")
+
+
+def _for_borrowed(config, resume: Path | None):
+    """The recipe as chapter 8 can train by it.
+
+    Raises:
+        UserError: when it asks for more.
+    """
+    knobs = config.train
+    beyond = {
+        "--resume": resume,
+        "--seconds": knobs.seconds,
+        "--clip-loss": knobs.clip_loss,
+        "--min-snr": knobs.min_snr_gamma,
+        "--workers": config.data.num_workers,
+        "--compile": knobs.compile,
+        "--precision": knobs.precision not in ("auto", "fp32"),
+    }
+    if given := [option for option, value in beyond.items() if value]:
+        raise UserError(
+            f"With --code training goes by whole epochs, in fp32 and in one process: leave {given[0]} to the "
+            "reference."
+        )
+    return replace(config, train=replace(knobs, precision="fp32", compile=False))
 
 
 def train_and_show(
@@ -256,10 +290,9 @@ def train_and_show(
             f"Skipped {len(images.skipped)} files that are no readable images: {first}"
         )
     knobs = config.train
-    if borrowed.is_borrowed() and (resume or knobs.seconds or knobs.clip_loss or world.size > 1):
+    if borrowed.is_borrowed() and world.size > 1:
         raise UserError(
-            "With --code training goes by whole epochs in one process: leave --resume, --seconds, "
-            "--clip-loss and torchrun to the reference."
+            "With --code training goes in one process: leave torchrun to the reference."
         )
     with readable("These images cannot be trained on"):
         train_part = len(split_dataset(len(images.labels), config.data.val_fraction)[0])
@@ -274,7 +307,12 @@ def train_and_show(
         f"{where}{f' × {world.size}' if world.size > 1 else ''}, "
         f"{select_precision(knobs.precision, where)}"
     )
+    if borrowed.is_borrowed():
+        per_epoch = train_part // knobs.batch_size * knobs.batch_size
+        whole = max(1, round(knobs.images / max(1, per_epoch)))
+        console.out.print(f"With --code by whole epochs: {whole} of {per_epoch:,} images.")
     summary_writer = _summary_writer() if tensorboard else None
+    begun_at = Run(folder).steps_done() if resume else None
     with console.training_view(knobs.images) as view, _signals() as signal_received:
         if resume and (rows := Run(folder).metrics()):
             view.set_done(rows[-1]["images_seen"])
@@ -303,8 +341,15 @@ def train_and_show(
         else:
             finished = train(config, images, folder, where, world, hooks, resume)
     leave_world()
+    if finished and Run(folder).steps_done() == begun_at:
+        end = f" and {knobs.seconds:,.0f} seconds" if knobs.seconds else ""
+        console.out.print(
+            f"There was nothing left to do: the end of this run is at {knobs.images:,} images{end}. "
+            f"For more, give --images, --steps, --epochs or --seconds."
+        )
     if not finished:
-        console.out.print(f"Stopped and saved. To go on: ddpm train --resume {folder}")
+        name = shlex.quote(str(folder))
+        console.out.print(f"Stopped and saved. To go on: ddpm train --resume {name}")
         number = signal_received[0] if signal_received else signal.SIGTERM  # another process's
         raise typer.Exit(128 + number)
     return folder

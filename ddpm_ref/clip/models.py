@@ -275,8 +275,11 @@ def write_small(
 def read_small(path: Path, device="cpu") -> ClipModel:
     """Read what `write_small` wrote. Tokens that it never learnt get rows of zeros: they say nothing."""
     tensors, header = read_tensors(path)
-    about = header.get("clip")
-    if about is None:
+    about = header.get("clip") or {}
+    if (
+        not about.keys() >= {"settings", "tokens", "words"}
+        or "token_embedding.weight" not in tensors
+    ):
         raise UserError(f"{path} holds no CLIP: give a file that `ddpm clip-train` wrote.")
     settings, tokens = about["settings"], torch.tensor(about["tokens"])
     tensors = {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}
