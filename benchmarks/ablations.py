@@ -24,6 +24,7 @@ from statistics import mean
 import torch
 from PIL import Image
 
+from ddpm_ref.console import told
 from ddpm_ref.data import DATASETS
 from ddpm_ref.files import write_atomically
 from ddpm_ref.judge import appoint_referee, class_accuracy, frechet_distance
@@ -126,4 +127,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with told():
+        main()

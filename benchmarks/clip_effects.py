@@ -33,6 +33,7 @@ from ddpm_ref.clip.drawing import (
     texts_of,
 )
 from ddpm_ref.clip.models import DEFAULT, load_clip
+from ddpm_ref.console import told
 from ddpm_ref.data import to_image, to_model_range
 from ddpm_ref.judge import appoint_referee, class_accuracy, frechet_distance
 from ddpm_ref.presets import preset
@@ -264,4 +265,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with told():
+        main()

@@ -21,6 +21,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from ddpm_ref.console import told
 from ddpm_ref.files import write_atomically
 from ddpm_ref.precision import PRECISIONS
 from ddpm_ref.presets import preset
@@ -77,4 +78,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with told():
+        main()

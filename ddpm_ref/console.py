@@ -14,6 +14,8 @@ from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeR
 from rich.style import Style
 from rich.text import Text
 
+from ddpm_ref.errors import UserError
+
 # No markup: names of files and classes may have square brackets.
 out = Console(highlight=False, soft_wrap=True, markup=False)
 _err = Console(highlight=False, soft_wrap=True, stderr=True)
@@ -147,6 +149,16 @@ def tracker(what: str, unit: str = "steps") -> Callable[[Sequence], Iterator]:
                 advance()
 
     return wrap
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Within it, what a user can put right is one sentence and exit code 2: for programs beside `ddpm`."""
+    try:
+        yield
+    except UserError as error:
+        problem(str(error))
+        sys.exit(2)
 
 
 def problem(sentence: str) -> None:

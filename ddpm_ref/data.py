@@ -296,6 +296,8 @@ def load_dataset(
     Raises:
         UserError: when the name is unknown, or files are missing or cannot be fetched.
     """
+    if image_size is not None and image_size < 1:
+        raise UserError(f"Pictures have at least 1 pixel a side, not {image_size}.")
     if name == "shapes":
         first = _SHAPES_TEST_FROM if test else 0
         indices = np.arange(first, first + size)

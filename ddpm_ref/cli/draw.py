@@ -134,7 +134,7 @@ def sample(
         x = painter.draw(y, noise, how, seed, keep_frame if gif else None, advance)
     column_titles = titles if columns > 1 else []
     pictures.save_picture(pictures.grid(x, across, column_titles=column_titles), out)
-    console.out.print(f"{len(x)} pictures: {out}")
+    console.out.print(f"{len(x)} picture{'s' if len(x) > 1 else ''}: {out}")
     if gif is not None:
         _save_gif(noise, frames, x, across, column_titles, gif)
         console.out.print(f"the denoising: {gif}")

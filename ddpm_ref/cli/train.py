@@ -1,5 +1,6 @@
 """`ddpm train`."""
 
+import os
 import shlex
 import signal
 from contextlib import contextmanager
@@ -188,6 +189,8 @@ def train(
             at_least(option, value, least)
     if ema_decay is not None and not 0 <= ema_decay < 1:
         raise UserError(f"--ema-decay must be at least 0 and below 1, got {ema_decay:g}.")
+    if workers > (most := 4 * (os.cpu_count() or 1)):
+        raise UserError(f"--workers must be at most {most} here, got {workers}.")
     one_of("--target", target, ("v", "noise"))
     one_of("--schedule", schedule, ("cosine", "linear"))
     one_of("--precision", precision, PRECISIONS)
