@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from submissions import edited
+from variants import VARIANTS
 
 from checks import matrix, stubs
 from checks.catalogue import ROOT, chapters
@@ -121,6 +122,18 @@ def test_the_stub_has_not_drifted(number):
 @pytest.mark.parametrize(("number", "folder"), OTHERS)
 def test_another_right_program_has_full_points(number, folder, grader):
     result = grader.grade(number, folder)
+    assert complaints(result) == []
+    assert result.points == result.max_points
+
+
+@pytest.mark.parametrize(
+    ("number", "name"), [of_chapter(n, name, id=f"ch{n:02}-{name}") for n, name in VARIANTS]
+)
+def test_a_few_lines_in_another_way_have_full_points(number, name, grader, submit):
+    text = stubs.solution_of(chapters()[number]).read_text(encoding="utf-8")
+    for old, new in VARIANTS[number, name]:
+        text = edited(text, old, new)
+    result = grader.grade(number, submit(number, text))
     assert complaints(result) == []
     assert result.points == result.max_points
 

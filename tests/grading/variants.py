@@ -1,0 +1,114 @@
+"""Solutions with a few lines written in another way, and still right. By chapter and name, the edits.
+
+Each of them failed once, for a reason that lay with the grader.
+"""
+
+_DEVICE = """    if name is None:
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:"""
+_GUIDED = """    if y is None or guidance_scale == 1:
+        return model(x_t, t, y)
+    u = model(x_t, t, None)
+    if guidance_scale == 0:
+        return u
+    return u + guidance_scale * (model(x_t, t, y) - u)
+"""
+_PER_IMAGE = "    return values[t].reshape(-1, 1, 1, 1)\n"
+_NOISE = "    noise = torch.randn(x_0.shape, device=x_0.device, generator=generator)\n"
+
+VARIANTS = {
+    (2, "frequencies from a list, by as_tensor"): [
+        (
+            "        frequencies = torch.exp(-math.log(10000) * i / (self.half - 1))  # (half,)\n",
+            "        listed = [1e4 ** (-k / (self.half - 1)) for k in range(self.half)]\n"
+            "        frequencies = torch.as_tensor(listed, device=i.device)\n",
+        )
+    ],
+    (4, "blocks under gradient checkpointing"): [
+        ("import torch\n", "import torch\nfrom torch.utils.checkpoint import checkpoint\n"),
+        ("down(h, cond)\n", "checkpoint(down, h, cond, use_reentrant=False)\n"),
+    ],
+    (5, "entries by way of a list"): [
+        (
+            _PER_IMAGE,
+            "    table = values.tolist()\n"
+            "    chosen = torch.as_tensor([table[k] for k in t.tolist()], device=t.device)\n"
+            "    return chosen.view(-1, 1, 1, 1)\n",
+        )
+    ],
+    (5, "entries one by one"): [
+        (
+            _PER_IMAGE,
+            "    chosen = torch.tensor([values[k] for k in t], device=t.device)\n"
+            "    return chosen.view(-1, 1, 1, 1)\n",
+        )
+    ],
+    (5, "a compiled function"): [
+        ("def per_image(", "@torch.compile\ndef per_image("),
+    ],
+    (6, "timesteps with one more option"): [
+        (
+            'generator: Generator | None = None\n) -> Tensor:\n    """Draw a timestep',
+            'generator=None, low=0\n) -> Tensor:\n    """Draw a timestep',
+        ),
+        ("torch.randint(0, timesteps,", "torch.randint(low, timesteps,"),
+        ("x_0.device, generator)\n    y =", "x_0.device, generator, low=0)\n    y ="),
+    ],
+    (6, "noise into a tensor that is there"): [
+        (
+            _NOISE,
+            "    noise = torch.empty_like(x_0)\n"
+            "    torch.randn(x_0.shape, generator=generator, out=noise)\n",
+        )
+    ],
+    (7, "both predictions in one call, by turns"): [
+        (
+            _GUIDED,
+            "    if y is None or guidance_scale in (0, 1):\n"
+            "        return model(x_t, t, None if guidance_scale == 0 else y)\n"
+            "    null = torch.full_like(y, model.num_classes)\n"
+            "    both = torch.stack([y, null], 1).flatten()\n"
+            "    said = model(x_t.repeat_interleave(2, 0), t.repeat_interleave(2), both)\n"
+            "    return said[1::2] + guidance_scale * (said[0::2] - said[1::2])\n",
+        )
+    ],
+    (8, "the best device goes through the same trial as a named one"): [
+        (
+            _DEVICE,
+            "    if name is None:\n"
+            '        mps = "mps" if torch.backends.mps.is_available() else "cpu"\n'
+            '        name = "cuda" if torch.cuda.is_available() else mps\n'
+            "    try:",
+        )
+    ],
+    (8, "devices are tried one after the other"): [
+        (
+            _DEVICE,
+            "    if name is None:\n"
+            '        for kind in ("cuda", "mps"):\n'
+            "            try:\n"
+            "                return torch.empty(0, device=kind).device\n"
+            "            except (RuntimeError, AssertionError):\n"
+            "                pass\n"
+            '        return torch.device("cpu")\n'
+            "    try:",
+        )
+    ],
+    (8, "the name of the GPU is told"): [
+        (
+            '            return torch.device("cuda")\n',
+            "            number = torch.cuda.current_device()\n"
+            "            print(torch.cuda.get_device_name(number))\n"
+            '            return torch.device("cuda", number)\n',
+        )
+    ],
+    (9, "open_clip's own argument for directions"): [
+        (
+            "        images = clip.encode_image((pixels - mean) / std)  # (B, D)\n"
+            "        directions.append(F.normalize(images, dim=-1))\n",
+            "        directions.append(clip.encode_image((pixels - mean) / std, normalize=True))\n",
+        )
+    ],
+}
