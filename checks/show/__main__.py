@@ -20,6 +20,12 @@ def main(number: str, submission: str, out: str, others: str) -> int:
     torch.manual_seed(0)
     asked = chapters()[int(number)]
     folders = chapter_folders(Path(submission), asked, own=others == "own")
+    own_folder = folders.get(asked.folder)
+    if own_folder is None or not (Path(own_folder) / f"{asked.module}.py").is_file():
+        problem(
+            f"{submission} has no {asked.folder}/{asked.module}.py, where the chapter is written."
+        )
+        return 2
     sys.meta_path.insert(0, ChapterFinder(folders, hidden=()))
     try:
         module = importlib.import_module(f"chapters.{asked.folder}.{asked.module}")

@@ -1,5 +1,6 @@
 """What `python -m checks show 4` tells of a network, whoever wrote it."""
 
+import shutil
 import subprocess
 import sys
 
@@ -88,3 +89,11 @@ def test_networks_of_other_kinds_are_told_of_too(style, tmp_path):
     header, *rows = said.partition("Its layers")[2].splitlines()[1:-2]
     assert header.split()[0] == "layer" and len(rows) >= 9
     assert any("16×8×8" in row for row in rows) and any("64×4×4" in row for row in rows)
+
+
+def test_a_chapter_that_is_not_in_the_submission_is_one_sentence(tmp_path):
+    shutil.copytree(ROOT / "solutions" / "ch03_residual_block", tmp_path / "ch03_residual_block")
+    command = [sys.executable, "-m", "checks", "show", "9", "--submission", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 2
+    assert "has no ch09_clip/clip.py" in done.stderr and "Traceback" not in done.stderr
