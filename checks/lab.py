@@ -20,6 +20,7 @@ __all__ = [
     "gradients",
     "images",
     "labels",
+    "levelled",
     "near",
     "normal",
     "not_run",
@@ -33,6 +34,7 @@ __all__ = [
     "toy_model",
     "toy_texts",
     "toy_tokenizer",
+    "twins",
     "uint8_images",
     "without_compiler",
 ]
@@ -266,6 +268,31 @@ def toy_texts(count: int, dimensions: int = 10) -> Tensor:
 def near(value, margin: float) -> Near:
     """A number that chance moves: it may differ from the reference's by `margin` (six sigma, say)."""
     return Near(float(value), float(margin))
+
+
+def twins(noise: Tensor) -> str:
+    """Whether any two images of a batch have "the same" noise or "opposite" noise, or each "its own".
+
+    Pictures need 24 numbers or more: of fewer, chance alone makes some that are as much alike.
+    """
+    each = nn.functional.normalize(noise.detach().double().reshape(len(noise), -1), dim=1)
+    alike = (each @ each.T).fill_diagonal_(0)
+    return "the same" if alike.max() > 0.98 else "opposite" if alike.min() < -0.98 else "its own"
+
+
+def levelled(*draws: Tensor) -> list[str]:
+    """What of several draws of noise is exact, and is so on average only when it is left to chance."""
+    draws = [draw.detach().double() for draw in draws]
+    found = []
+    for name, parts in (
+        ("each draw", draws),
+        ("each image", [image for draw in draws for image in draw]),
+    ):
+        if max(part.mean().abs() for part in parts) < 2e-6:
+            found.append(f"the mean of {name}")
+        if any(max((part.std(correction=k) - 1).abs() for part in parts) < 2e-6 for k in (0, 1)):
+            found.append(f"the spread of {name}")
+    return found
 
 
 def not_run(why: str) -> dict:

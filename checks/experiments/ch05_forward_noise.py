@@ -19,13 +19,22 @@ def twelve_betas():
     return noted(torch.linspace(0.05, 0.4, 12), "torch.linspace(0.05, 0.4, 12)")
 
 
-def short(impl):
+def steep_betas():
+    return noted(torch.linspace(0.05, 0.9, 12), "torch.linspace(0.05, 0.9, 12)")
+
+
+def short(impl, made=twelve_betas):
     """Twelve steps, as short_schedule has them, of the graded chapter's own class."""
-    betas = twelve_betas()
+    betas = made()
     schedule = impl.NoiseSchedule(betas)
-    betas.copy_(twelve_betas())  # whether they are changed in place is the matter of 5.3
-    put_right(schedule, lambda table: table)
+    betas.copy_(made())  # whether they are changed in place is the matter of 5.3
+    put_right(schedule, lambda table: table, made)
     return schedule
+
+
+def steep(impl):
+    """Twelve steps that leave as little of the picture as 1000 linear ones do."""
+    return short(impl, steep_betas)
 
 
 def short_elsewhere(impl):
@@ -38,12 +47,12 @@ def short_elsewhere(impl):
     return moved if is_table(brought_back(moved.alpha_bars)) else None
 
 
-def put_right(schedule, placed):
+def put_right(schedule, placed, made=twelve_betas):
     """Give a schedule the tables that it should have, where its class lets one do so.
 
     What else it keeps (roots, say) stays; so a right schedule stays what it is.
     """
-    alphas = 1 - torch.linspace(0.05, 0.4, 12).double()
+    alphas = 1 - made().double()
     bars = alphas.cumprod(0)
     before = torch.cat([torch.ones(1).double(), bars[:-1]])
     for name, table in zip(TABLES, (1 - alphas, alphas, bars, before), strict=True):
@@ -59,6 +68,10 @@ def telling_t():
     return timesteps(2, 11, 0, 10, 1)
 
 
+def late_t():
+    return timesteps(9, 11, 8, 10, 7)
+
+
 def telling(*, seed):
     """As wide as there are images: (B,) fits (B, C, H, W), and lands in the wrong place.
 
@@ -71,12 +84,18 @@ def alike(one, other):
     """Whether two tables are the same, up to rounding."""
     if not is_table(one) or not is_table(other):
         return False
-    return one.shape == other.shape and bool((one - other).abs().max() < 1e-4)
+    # Much less than the smallest betas: the cosine schedule's first one is 4e-5.
+    return one.shape == other.shape and torch.allclose(one, other, rtol=1e-4, atol=1e-6)
 
 
 def size(x):
     """Root mean square."""
     return x.detach().square().mean().sqrt().item()
+
+
+def sizes(x):
+    """That of each image, up to a five-hundredth: what keeps from dividing by 0 may be added."""
+    return [near(size(image), 2e-3 * size(image)) for image in x]
 
 
 @experiment(
@@ -236,17 +255,25 @@ def tables_are_float32(impl):
 )
 def made_from_functions(impl):
     # Compared with the learner's own betas, which 5.1 and 5.2 are about.
-    linear, cosine = impl.NoiseSchedule.linear(30), impl.NoiseSchedule.cosine(30)
-    betas = impl.cosine_beta_schedule(30)
+    schedules = {"linear": impl.NoiseSchedule.linear(30), "cosine": impl.NoiseSchedule.cosine(30)}
+    own = {"linear": impl.linear_beta_schedule(30), "cosine": impl.cosine_beta_schedule(30)}
+    thousand = impl.cosine_beta_schedule(1000)
     # With two steps enough is left after the last one to be seen.
     two, same = impl.NoiseSchedule.cosine(2), impl.NoiseSchedule(impl.cosine_beta_schedule(2))
     return {
-        "linear(30) has the betas of linear_beta_schedule(30)": alike(
-            linear.betas, impl.linear_beta_schedule(30)
+        **{
+            f"{name}(30) has the betas of": [
+                f"{function}_beta_schedule(30)"
+                for function, betas in own.items()
+                if alike(schedule.betas, betas)
+            ]
+            for name, schedule in schedules.items()
+        },
+        "cosine(1000) has those of cosine_beta_schedule(1000), the smallest too": alike(
+            impl.NoiseSchedule.cosine(1000).betas, thousand
         ),
-        "cosine(30) has the betas of cosine_beta_schedule(30)": alike(cosine.betas, betas),
         "cosine(2) has the alpha_bars of these betas": alike(two.alpha_bars, same.alpha_bars),
-        "steps": [linear.timesteps, cosine.timesteps],
+        "steps": [schedule.timesteps for schedule in schedules.values()],
         "steps by default": [
             impl.NoiseSchedule.linear().timesteps,
             impl.NoiseSchedule.cosine().timesteps,
@@ -267,7 +294,9 @@ def made_from_functions(impl):
     ),
 )
 def moves_as_a_whole(impl):
-    schedule = impl.NoiseSchedule(twelve_betas())
+    # Neither of equal steps nor of those of a function: nothing but the tables can be moved.
+    betas = noted(twelve_betas() ** 2, "torch.linspace(0.05, 0.4, 12) ** 2")
+    schedule = impl.NoiseSchedule(betas)
     before = [getattr(schedule, name) for name in TABLES]
     with elsewhere():
         moved = schedule.to(DEVICE)
@@ -366,7 +395,9 @@ def draws_normal_noise(impl):
     ones = noted(torch.ones_like(nothing), "torch.ones(6, 3, 40, 48)")
     # How much noise there is at each t is the matter of the experiment before.
     share = impl.q_sample(schedule, nothing, t, ones).square().mean((1, 2, 3), keepdim=True).sqrt()
+    seed = torch.initial_seed()
     z, again = (impl.q_sample(schedule, nothing, t) / share for _ in range(2))
+    seeded = torch.initial_seed() != seed
     n = z.numel()
     beyond = (z.abs() > 2.5).float().mean()
 
@@ -379,11 +410,15 @@ def draws_normal_noise(impl):
         "mean": near(z.mean(), 6 * (2 / n) ** 0.5),
         "standard deviation": near(size(z), 6 * n**-0.5),
         "share beyond 2.5 standard deviations": near(beyond, 6 * (2 * 0.0123 / n) ** 0.5),
+        "any beyond 3.5": bool((z.abs() > 3.5).any()),  # 16 are to be expected
+        "noise of an image, compared with the others": twins(z),
+        "exact, which chance never makes it": levelled(z, again),
         "how far apart two images are": apart(z[0], z[2]),
         "two channels": apart(z[:, 0], z[:, 1]),
         "two rows": apart(z[..., 4, :], z[..., 11, :]),
         "two columns": apart(z[..., 5], z[..., 16]),
         "two calls": apart(z, again),
+        "a seed is set": seeded,
     }
 
 
@@ -434,8 +469,13 @@ def place_of(call):
     ),
 )
 def picture_from_noise(impl):
-    schedule, t = short(impl), telling_t()
-    return impl.predict_x0(schedule, telling(seed=2), t, telling(seed=3), "noise")
+    def predict(schedule, t):
+        return impl.predict_x0(schedule, telling(seed=2), t, telling(seed=3), "noise")
+
+    return {
+        "where little of the picture is left, size of x_0": sizes(predict(steep(impl), late_t())),
+        "x_0": predict(short(impl), telling_t()),
+    }
 
 
 @experiment(
@@ -450,8 +490,13 @@ def picture_from_noise(impl):
     ),
 )
 def picture_from_v(impl):
-    schedule, t = short(impl), telling_t()
-    return impl.predict_x0(schedule, telling(seed=4), t, telling(seed=5), "v")
+    def predict(schedule, t):
+        return impl.predict_x0(schedule, telling(seed=4), t, telling(seed=5), "v")
+
+    return {
+        "where little of the picture is left, size of x_0": sizes(predict(steep(impl), late_t())),
+        "x_0": predict(short(impl), telling_t()),
+    }
 
 
 @experiment(
@@ -974,6 +1019,29 @@ misconception(
     "betas of 1 and more are accepted: only the lower end is looked at",
     edit=("((betas > 0) & (betas < 1))", "(betas > 0)"),
 )
+misconception(
+    "5.3",
+    "betas are cut off when the schedule is made (at 0.0001, say): they are kept as they are given",
+    edit=(
+        "        alphas = 1 - betas.double()",
+        "        betas = betas.clamp(1e-4, 0.999)\n        alphas = 1 - betas.double()",
+    ),
+)
+misconception(
+    "5.3",
+    "linear has ends of its own, not the usual ones of linear_beta_schedule",
+    edit=("cls(linear_beta_schedule(timesteps))", "cls(linear_beta_schedule(timesteps, 5e-5))"),
+)
+misconception(
+    "5.3",
+    "to makes linear betas from the first and the last: a cosine schedule would become linear",
+    edit=(
+        "        moved = object.__new__(type(self))\n",
+        "        ends = float(self.betas[0]), float(self.betas[-1])\n"
+        "        return type(self)(torch.linspace(*ends, self.timesteps).to(device))\n"
+        "        moved = object.__new__(type(self))\n",
+    ),
+)
 
 # A row for each image.
 
@@ -1180,6 +1248,35 @@ misconception(
 )
 misconception(
     "5.5",
+    "noise is cut off at −3 and 3: normal numbers have no such limits",
+    edit=("torch.randn_like(x_0)", "torch.randn_like(x_0).clamp(-3, 3)"),
+)
+misconception(
+    "5.5",
+    "the noise of each image is divided by its own standard deviation: it is 1 on average, not each time",
+    edit=(
+        "        noise = torch.randn_like(x_0)",
+        "        noise = torch.randn_like(x_0)\n        noise = noise / noise.std((1, 2, 3), keepdim=True)",
+    ),
+)
+misconception(
+    "5.5",
+    "images get their noise in pairs, the second half of the batch that of the first: each has its own",
+    edit=(
+        "torch.randn_like(x_0)",
+        "torch.randn_like(x_0[: (len(x_0) + 1) // 2]).repeat(2, 1, 1, 1)[: len(x_0)]",
+    ),
+)
+misconception(
+    "5.5",
+    "after the draw torch is seeded anew: nobody could repeat what comes next",
+    edit=(
+        "        noise = torch.randn_like(x_0)",
+        "        noise = torch.randn_like(x_0)\n        torch.seed()",
+    ),
+)
+misconception(
+    "5.5",
     "the same noise in every call: a seed is set",
     edit=(
         "noise = torch.randn_like(x_0)",
@@ -1198,6 +1295,11 @@ misconception(
     "5.6",
     "the division by √alpha_bar is missing",
     edit=("* prediction) / alpha_bar.sqrt()", "* prediction)"),
+)
+misconception(
+    "5.6",
+    "√alpha_bar is kept from getting small (clamp): at high noise too little comes out",
+    edit=("* prediction) / alpha_bar.sqrt()", "* prediction) / alpha_bar.sqrt().clamp(min=0.1)"),
 )
 misconception(
     "5.6",
