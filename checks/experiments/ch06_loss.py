@@ -6,6 +6,7 @@ loss should be follows from that. Losses that chance decides are reported by the
 fit, which is the same for every draw.
 """
 
+import math
 from contextlib import contextmanager
 from inspect import signature
 
@@ -72,15 +73,23 @@ def noise_in(x_t, x_0, ab):
     return (x_t - ab.sqrt() * x_0) / (1 - ab).sqrt()
 
 
-def character(noise):
-    """What tells fresh standard normal numbers (256, 3, 2, 4) from others, with six sigma of margin."""
+def character(noise, again):
+    """What tells fresh standard normal numbers (64, 3, 16, 16) from others, with six sigma of margin.
+
+    Args:
+        noise, again: of two calls.
+    """
     return {
-        "mean": near(noise.mean(), 0.11),
-        "spread": near(noise.std(), 0.08),
-        "share beyond 2": near((noise.abs() > 2).float().mean(), 0.023),
-        "what the images have in common": near(noise.mean(0).std(), 0.25),
-        "what the pixels of an image have in common": near(noise.mean((1, 2, 3)).std(), 0.08),
-        "what its channels have in common": near(noise.mean(1).std(), 0.08),
+        "mean": near(noise.mean(), 0.04),
+        "spread": near(noise.std(), 0.03),
+        "share beyond 2": near((noise.abs() > 2).float().mean(), 0.008),
+        "any beyond 3.5": bool((noise.abs() > 3.5).any()),  # 23 are to be expected
+        "noise of an image, compared with the others": twins(noise),
+        "exact, which chance never makes it": levelled(noise, again),
+        "what the images have in common": near(noise.mean(0).std(), 0.03),
+        "what the pixels of an image have in common": near(noise.mean((1, 2, 3)).std(), 0.03),
+        "what the pixels of a channel have in common": near(noise.mean((2, 3)).std(), 0.03),
+        "what the channels of an image have in common": near(noise.mean(1).std(), 0.03),
     }
 
 
@@ -237,6 +246,20 @@ def likeness(t):
     return [(apart * apart.roll(k, 1)).mean().item() for k in range(1, t.shape[1] // 2 + 1)]
 
 
+def independence(drawn, count):
+    """What timesteps (batches, B) have in common that are drawn one by one, all of `count` equally likely."""
+    alike = likeness(drawn)
+    # Drawn by themselves, t and T − 1 − t are in a batch by chance only, and its mean goes up and down.
+    wander = drawn.mean(1).std() / count
+    # The margins are six sigma of the difference of two such numbers, and more.
+    return {
+        "how alike neighbours in the batch are": near(alike[0], 0.2),
+        "how alike the first and second half are": near(alike[-1], 0.2),
+        "something is alike at some distance": max(map(abs, alike)) > 0.25,
+        "how the means of batches differ": near(wander, 0.23 * drawn.shape[1] ** -0.5),
+    }
+
+
 @experiment(
     "6.1",
     "Whole numbers, one for each image, from 0 to T − 1",
@@ -275,22 +298,16 @@ def each_its_own(impl):
     size = 200  # as many images as timesteps: each time about 63 % of these occur
     drawn = torch.stack([impl.sample_timesteps(size, size) for _ in range(60)]).double()
     distinct = [len(t.unique()) / size for t in drawn]
-    alone = max(distinct) * size > 1
-    alike = likeness(drawn) if alone else [1.0]
-    # The margins are six sigma of the difference of two such numbers, and more.
+    if max(distinct) * size == 1:
+        return "one timestep for all of a batch"
+    four = torch.cat([impl.sample_timesteps(size, 4) for _ in range(20)])
     return {
         "distinct in a batch": near(sum(distinct) / len(distinct), 0.03),
-        "how alike neighbours in the batch are": near(alike[0], 0.2),
-        "how alike the first and second half are": near(alike[-1], 0.2),
-        "something is alike at some distance": max(map(abs, alike)) > 0.25,
-        # Drawn by themselves, t and T − 1 − t are in a batch by chance only, and its mean goes up and down.
-        "how the means of batches differ": near(drawn.mean(1).std() / size, 0.016)
-        if alone
-        else None,
+        **independence(drawn, size),
         "quarters of 0…T−1 in which they lie": [
-            near(((drawn * 4 / size).floor() == k).double().mean(), 0.04) if alone else None
-            for k in range(4)
+            near(((drawn * 4 / size).floor() == k).double().mean(), 0.04) for k in range(4)
         ],
+        "shares of the four, T = 4": [near((four == k).double().mean(), 0.06) for k in range(4)],
         "another batch": equal(drawn[0].tolist(), drawn[1].tolist()),
     }
 
@@ -466,7 +483,19 @@ def what_the_model_gets(impl):
     ),
 )
 def mean_of_the_squares(impl):
-    return asked(impl)
+    x_0, t, y, noise = batch(7, 3, 4, 6)
+    far = noted(20 * noise, "20 * normal(7, 3, 4, 6, seed=1)")
+    odd = noted(noise.clone().fill_(math.nan), "math.nan * normal(7, 3, 4, 6)")
+    odd[1:] = noise[1:]
+
+    def loss(noise):
+        return impl.p_losses(toy_model(CLASSES), short_schedule(impl), x_0, t, y, noise)
+
+    return {
+        "of noise 20 times as large": loss(far),
+        "is a number where the noise of an image is none": bool(loss(odd).isfinite()),
+        **asked(impl),
+    }
 
 
 @experiment(
@@ -494,16 +523,20 @@ def asked_for_v(impl):
     ),
 )
 def noise_of_its_own(impl):
-    model, other, schedule = toy_model(CLASSES), toy_model(CLASSES), short_schedule(impl)
-    x_0, t, y, _ = batch(256, 3, 2, 4)
-    loss = impl.p_losses(model, schedule, x_0, t, y)
-    impl.p_losses(other, schedule, x_0, t, y)
-    noise = noise_in(heard(model)["x"], x_0, alpha_bar(schedule, t))
-    return {
-        "noise in x_t": character(noise),
-        "the loss is": formula(loss, model, schedule, x_0),
-        "called again": agree(heard(model)["x"], heard(other)["x"]),
-    }
+    schedule, (x_0, t, y, _) = short_schedule(impl), batch(64, 3, 16, 16)
+    seen = {}
+    for target in ("v", "noise"):
+        model, other = toy_model(CLASSES), toy_model(CLASSES)
+        loss = impl.p_losses(model, schedule, x_0, t, y, target=target)
+        impl.p_losses(other, schedule, x_0, t, y, target=target)
+        x, again = heard(model)["x"], heard(other)["x"]
+        ab = alpha_bar(schedule, t)
+        seen[target] = {
+            "noise in x_t": character(noise_in(x, x_0, ab), noise_in(again, x_0, ab)),
+            "the loss is": formula(loss, model, schedule, x_0),
+            "called again": agree(x, again),
+        }
+    return seen
 
 
 @experiment(
@@ -564,6 +597,24 @@ def stepped(impl, model, x_0, y, schedule=None, **options):
     return impl.training_step(model, schedule or short_schedule(impl), x_0, y, NULL, **options)
 
 
+def crowd(impl):
+    """What the model saw in 60 steps of 96 images each: t, who is dropped, and the mean of the noise."""
+    model, y = toy_model(NULL), labels(*((3, 0, 4, 1, 8, 2) * 16))
+    x_0, schedule = images(96, 1, 1, 2), short_schedule(impl)
+    for _ in range(60):
+        stepped(impl, model, x_0, y, schedule=schedule, label_dropout=0.5)
+    saw = heard(model)
+    noise = noise_in(saw["x"], x_0.repeat(60, 1, 1, 1), alpha_bar(schedule, saw["t"]))
+    found = {"t": saw["t"], "dropped": saw["y"] == NULL, "noise": noise.mean((1, 2, 3))}
+    return {name: values.reshape(60, -1).double() for name, values in found.items()}
+
+
+def linked(one, other):
+    """The correlation of two lists of numbers; 0 where one of them never changes."""
+    both = torch.stack([one.flatten(), other.flatten()])
+    return both.corrcoef()[0, 1].nan_to_num(0).item()
+
+
 @experiment(
     "6.5",
     "The model sees the dropped labels",
@@ -578,44 +629,54 @@ def stepped(impl, model, x_0, y, schedule=None, **options):
 def sees_the_dropped_labels(impl):
     y = labels(*((3, 0, 8, 1, 5, 0, 2, 7, 4, 6, 3, 1) * 10))
 
-    def seen(x_0, y, **options):
-        model = toy_model(NULL)
+    def seen(x_0, y, training=False, **options):
+        model = toy_model(NULL).train(training)
         stepped(impl, model, x_0, y, **options)
         return heard(model)["y"]
 
-    many = labels(*((3, 0, 8, 1, 5, 0, 2, 7) * 24))
+    dropped, many = crowd(impl)["dropped"], labels(*((3, 0, 8, 1, 5, 0, 2, 7) * 24))
     shares = [(seen(images(192, 1, 1, 2), many) == NULL).double().mean().item() for _ in range(8)]
     own = any(0 < share < 1 for share in shares)
+    # Six sigma of the difference of two. One coin a batch, or none at all, is no share.
     return {
-        "label_dropout=1": seen(pictures(120), y, label_dropout=1.0),
-        "label_dropout=0": seen(pictures(120), y, label_dropout=0.0),
-        # Six sigma of the difference of two. One coin a batch, or none at all, is no share.
         "share dropped by itself": near(sum(shares) / len(shares), 0.066)
         if own
         else "all of a batch or none",
+        "label_dropout=0.5, share dropped": near(dropped.mean(), 0.06) if own else None,
+        "label_dropout=0.5, how many in a batch, spread": near(dropped.sum(1).std(), 4)
+        if own
+        else None,
+        "label_dropout=1, in training mode": seen(pictures(120), y, True, label_dropout=1.0),
+        "label_dropout=0": seen(pictures(120), y, label_dropout=0.0),
+        "label_dropout=1": seen(pictures(120), y, label_dropout=1.0),
     }
 
 
 @experiment(
     "6.5",
-    "Each image has its own timestep, anywhere from 0 to T − 1",
+    "Each image has its own timestep, anywhere from 0 to T − 1, whatever else is drawn for it",
     points=1,
     hint=(
         "You have written sample_timesteps: for how many images, and for which T?",
+        "Timestep, coin and noise of an image know nothing of each other: each is drawn by itself.",
         "sample_timesteps(len(x_0), schedule.timesteps, x_0.device, generator)",
     ),
 )
 def a_timestep_for_each(impl):
-    model, y = toy_model(NULL), labels(*((3, 0, 4, 1, 8, 2) * 16))
-    x_0, schedule = images(96, 1, 1, 2), short_schedule(impl)
-    for _ in range(8):
-        stepped(impl, model, x_0, y, schedule=schedule)
-    t = heard(model)["t"].reshape(8, -1).double()
-    alone = any(len(row.unique()) > 1 for row in t)
+    drawn = crowd(impl)
+    t, dropped, noise = drawn.values()
+    if all(len(row.unique()) == 1 for row in t):
+        return "one timestep for all of a batch"
+    # Six sigma of the difference of two, and more.
     return {
-        "distinct in a batch": near(sum(len(row.unique()) for row in t) / 8, 0.5),
-        "those that occur": t.unique().long() if alone else None,
-        "on average": near(t.mean(), 1.1) if alone else None,
+        "distinct in a batch": near(sum(len(row.unique()) for row in t) / 60, 0.5),
+        "those that occur": t.unique().long(),
+        "on average": near(t.mean(), 0.4),
+        "share of the two ends": near(((t == 0) | (t == 11)).double().mean(), 0.045),
+        **independence(t, 12),
+        "timestep and dropped label, how alike": near(linked(t, dropped), 0.13),
+        "timestep and noise, how alike": near(linked(t, noise), 0.13),
+        "noise and dropped label, how alike": near(linked(noise, dropped), 0.13),
         "another batch": equal(t[0].tolist(), t[1].tolist()),
     }
 
@@ -632,24 +693,21 @@ def a_timestep_for_each(impl):
     ),
 )
 def loss_of_fresh_noise(impl):
-    schedule, x_0 = short_schedule(impl), pictures(256)
-    y = labels(*((3, 0, 4, 1, 8, 2, 0, 5) * 32))
+    schedule, x_0 = short_schedule(impl), images(64, 3, 16, 16)
+    y = labels(*((3, 0, 4, 1, 8, 2, 0, 5) * 8))
     seen = {}
-    for target in ("noise", "v"):
-        model = toy_model(NULL)
-        loss = stepped(impl, model, x_0, y, schedule=schedule, target=target)
-        saw = heard(model)
-        noise = noise_in(saw["x"], x_0, alpha_bar(schedule, saw["t"]))
+    for target in ("v", "noise"):
+        drawn = []
+        for _ in range(2):
+            model = toy_model(NULL)
+            loss = stepped(impl, model, x_0, y, schedule=schedule, target=target)
+            saw = heard(model)
+            drawn.append(noise_in(saw["x"], x_0, alpha_bar(schedule, saw["t"])))
         seen[target] = {
-            "noise in x_t": character(noise),
+            "noise in x_t": character(*drawn),
             "the loss is": formula(loss, model, schedule, x_0),
         }
-    # A little that all pixels of an image have in common shows only in the mean of many.
-    model, large = toy_model(NULL), images(64, 1, 32, 32)
-    stepped(impl, model, large, y[:64], schedule=schedule)
-    saw = heard(model)
-    noise = noise_in(saw["x"], large, alpha_bar(schedule, saw["t"]))
-    return {**seen, "means of large images, spread": near(noise.mean((1, 2, 3)).std(), 0.03)}
+    return seen
 
 
 @experiment(
@@ -780,7 +838,12 @@ def weights_for_noise(impl):
 )
 def weights_for_v(impl):
     t, schedule = timesteps(3, 0, 11, 1, 6, 2, 10, 4, 0, 5), short_schedule(impl)
+    steep = noted(
+        impl.chapter(5).NoiseSchedule(torch.linspace(0.05, 0.9, 12)),
+        "NoiseSchedule(torch.linspace(0.05, 0.9, 12))",
+    )
     return {
+        "where little of the picture is left": impl.min_snr_weight(steep, t, "v"),
         "gamma 5": impl.min_snr_weight(schedule, t, "v"),
         "gamma 1.5": impl.min_snr_weight(schedule, t, "v", 1.5),
         'target "x_0"': raises(lambda: impl.min_snr_weight(schedule, t, "x_0")),
@@ -919,6 +982,14 @@ misconception(
     edit=(
         "torch.randint(0, timesteps, (batch_size,), device=device, generator=generator)",
         "(torch.rand(batch_size, device=device, generator=generator) ** 2 * timesteps).long()",
+    ),
+)
+misconception(
+    "6.1",
+    "t = 0 and T − 1 come half as often as the others (rounding): all are equally likely",
+    edit=(
+        "torch.randint(0, timesteps, (batch_size,), device=device, generator=generator)",
+        "(torch.rand(batch_size, device=device, generator=generator) * (timesteps - 1)).round().long()",
     ),
 )
 misconception(
@@ -1294,6 +1365,30 @@ misconception(
 )
 misconception(
     "6.4",
+    "losses of images are cut off at 10: the mean is that of all of them as they are",
+    edit=("    return losses.mean()", "    return losses.clamp(max=10).mean()"),
+)
+misconception(
+    "6.4",
+    "a loss that is no number (NaN) counts as 0: nobody would see that the run has gone wrong",
+    edit=("    return losses.mean()", "    return losses.nan_to_num(0).mean()"),
+)
+misconception(
+    "6.4",
+    'without noise= and with target="v", the noise that is mixed in is not the one in v',
+    edit=(
+        (
+            "    if noise is None:\n        noise = torch",
+            "    given = noise\n    if noise is None:\n        noise = torch",
+        ),
+        (
+            "q_sample(schedule, x_0, t, noise), t, y)",
+            'q_sample(schedule, x_0, t, given if target == "v" else noise), t, y)',
+        ),
+    ),
+)
+misconception(
+    "6.4",
     "the root of the mean: the mean itself is wanted",
     edit=("    return losses.mean()", "    return losses.mean().sqrt()"),
 )
@@ -1365,6 +1460,48 @@ misconception(
     "6.5",
     "the model sees the labels as they were: the dropped ones are not used",
     edit=("    y = drop_labels(", "    dropped = drop_labels("),
+)
+misconception(
+    "6.5",
+    "labels are dropped in training mode only: the step does not look at the mode",
+    edit=(
+        "    y = drop_labels(y, label_dropout, null_label, generator)",
+        "    dropped = drop_labels(y, label_dropout, null_label, generator)\n"
+        "    y = dropped if model.training else y",
+    ),
+)
+misconception(
+    "6.5",
+    "one random number decides on timestep and dropped label: each needs one of its own",
+    edit=(
+        (
+            "t = sample_timesteps(len(x_0), schedule.timesteps, x_0.device, generator)",
+            "coin = torch.rand(len(x_0), device=x_0.device, generator=generator)\n"
+            "    t = (coin * schedule.timesteps).long()",
+        ),
+        (
+            "y = drop_labels(y, label_dropout, null_label, generator)",
+            "y = torch.where(coin < label_dropout, null_label, y)",
+        ),
+    ),
+)
+misconception(
+    "6.5",
+    "the step sorts its timesteps: they come in no order",
+    edit=(
+        "schedule.timesteps, x_0.device, generator)",
+        "schedule.timesteps, x_0.device, generator).sort().values",
+    ),
+)
+misconception(
+    "6.5",
+    "the step draws noise for half of the images, and the others get the same: each has its own",
+    edit=(
+        "    noise = torch.randn(x_0.shape, device=x_0.device, dtype=x_0.dtype, generator=generator)",
+        "    half = x_0[: (len(x_0) + 1) // 2]\n"
+        "    noise = torch.randn(half.shape, device=x_0.device, generator=generator)\n"
+        "    noise = noise.repeat(2, 1, 1, 1)[: len(x_0)]",
+    ),
 )
 misconception(
     "6.5",

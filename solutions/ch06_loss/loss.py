@@ -147,7 +147,8 @@ def p_losses(
         min_snr_gamma: ★ when given, `min_snr_weight` weighs each image before the mean.
 
     Returns:
-        A scalar, (), float32, with its graph back to the model's weights.
+        A scalar, (), float32, with its graph back to the model's weights. It comes back as it is, also
+        when it is very large or no number (NaN): who trains has to see that.
 
     Raises:
         ValueError: on any other target.
