@@ -98,6 +98,24 @@ def rms(x):
     return size if size < 1 else 1.0
 
 
+def weights_of(made):
+    """(result, part, part, …): by which weights the parts make up the result, and what is left of it."""
+    result, *parts = (torch.nan_to_num(x.detach().double()).flatten() for x in made)
+    parts = torch.stack(parts, 1)
+    weights = torch.linalg.lstsq(parts, result[:, None]).solution
+    return weights, rms(result - (parts @ weights)[:, 0])
+
+
+def mixed_alike(plain, other):
+    """Whether a result is made of its two parts by the weights by which the plain one is.
+
+    That the plain one is made of its parts is the matter of another experiment: where it is not, yes.
+    """
+    weights, left = weights_of(plain)
+    result, *parts = (x.detach().double().flatten() for x in other)
+    return left > 1e-4 or rms(result - (torch.stack(parts, 1) @ weights)[:, 0]) < 1e-4
+
+
 def character(z, steps=None):
     """What tells standard normal numbers, all of them independent, from others.
 
@@ -117,12 +135,13 @@ def character(z, steps=None):
         pairs = z.narrow(axis, 0, size) * z.narrow(axis, 1, size)
         return near(pairs.mean().item() / max(spread**2, 1e-9), 1.5 * margin)
 
-    z = z.reshape(steps or 1, -1, *z.shape[1:])
+    noise, z = z, z.reshape(steps or 1, -1, *z.shape[1:])
     axes = {"steps": 0, "images": 1, "channels": 2, "rows": 3, "columns": 4}
     return {
         "mean": near(min(max(z.mean().item(), -1), 1), margin),
         "spread": near(min(spread, 2), margin),
         "share beyond two": near((z.abs() > 2).double().mean().item(), 0.25 * margin),
+        "noise of an image, compared with the others": twins(noise),
         **{
             f"likeness of {name}": likeness(axis)
             for name, axis in axes.items()
@@ -193,12 +212,18 @@ def visited(model):
     return found
 
 
-def pictured(schedule, model, x, t):
-    """The x_0 that belongs to x at t."""
-    a = schedule.alpha_bars[t]
-    with torch.no_grad():
-        noise = model(x, torch.full((len(x),), t), None)
-    return ((x - (1 - a).sqrt() * noise) / a.sqrt()).clamp(-1, 1)
+@torch.no_grad()
+def pictured(schedule, x, t, y=None, guidance_scale=1.0, target="noise", clip=True):
+    """The x_0 that belongs to x at t, by the toy model."""
+    a, model, batch_t = schedule.alpha_bars[t], toy_model(), torch.full((len(x),), t)
+    said = model(x, batch_t, None)
+    if y is not None:
+        said = said + guidance_scale * (model(x, batch_t, y) - said)
+    if target == "noise":
+        x_0 = (x - (1 - a).sqrt() * said) / a.sqrt()
+    else:
+        x_0 = a.sqrt() * x - (1 - a).sqrt() * said
+    return x_0.clamp(-1, 1) if clip else x_0
 
 
 def own_ancestral(impl, schedule, y=None, **options):
@@ -207,7 +232,9 @@ def own_ancestral(impl, schedule, y=None, **options):
 
     @torch.no_grad()
     def step(x, t, t_next, noise):
-        return stepped(impl.p_sample(model, schedule, x, t, y, noise=noise, **options))
+        pair = stepped(impl.p_sample(model, schedule, x, t, y, noise=noise, **options))
+        impl.calls.made.pop()  # the line to be pasted is the loop's, which is in question
+        return pair
 
     return step
 
@@ -219,7 +246,9 @@ def own_implicit(impl, schedule, y=None, guidance_scale=1.0, **options):
     @torch.no_grad()
     def step(x, t, t_next, noise):
         said = impl.guided_prediction(model, x, torch.full((len(x),), t), y, guidance_scale)
-        return stepped(impl.ddim_step(schedule, x, t, t_next, said, noise=noise, **options))
+        pair = stepped(impl.ddim_step(schedule, x, t, t_next, said, noise=noise, **options))
+        del impl.calls.made[-2:]  # the line to be pasted is the loop's, which is in question
+        return pair
 
     return step
 
@@ -290,7 +319,8 @@ def starting(impl, loop, **options):
     model, given = toy_model(), normal(*SHAPE, seed=1)
     schedule, draw = scheduled(impl, 0.8), drawn(impl, loop)
     draw(model, schedule, SHAPE, noise=given, **options)
-    crowd = toy_model()
+    crowd, both = toy_model(), toy_model()
+    draw(both, schedule, SHAPE, noise=given, generator=torch.Generator().manual_seed(5), **options)
     draw(crowd, schedule, CROWD, **options)
 
     def start(generator):
@@ -300,6 +330,7 @@ def starting(impl, loop, **options):
 
     return {
         "noise given": pictures_of(model.seen[0], SHAPE[0]),
+        "noise given, and a generator": pictures_of(both.seen[0], SHAPE[0]),
         "drawn": character(pictures_of(crowd.seen[0], CROWD[0])),
         "sources": draws(start),
         "noise of another shape": raises(
@@ -323,7 +354,7 @@ def reported(impl, loop, own=None, **options):
     steps = walk_of(model, len(out))
     new = [*(x for _, x in steps[1:]), out]
     if own is None:
-        right = [pictured(schedule, model, x, t) for t, x in steps]
+        right = [pictured(schedule, x, t) for t, x in steps]
     else:
         step, nothing = own(impl, schedule), zeros(*SHAPE)
         right = [step(x, t, t - 1, nothing)[1] for t, x in steps]
@@ -442,7 +473,13 @@ def both_ends(impl):
 )
 def along_the_line(impl):
     x, t, y = normal(*SHAPE), timesteps(0, 2, 11, 10), some_labels()
-    return {f"s = {s}": impl.guided_prediction(toy_model(), x, t, y, s) for s in (0.5, 2.0, 4.0)}
+    mixed = labels(3, NULL, 3, 1)
+    return {
+        "s = 2.0, one label is that of the null class": impl.guided_prediction(
+            toy_model(), x, t, mixed, 2.0
+        ),
+        **{f"s = {s}": impl.guided_prediction(toy_model(), x, t, y, s) for s in (0.5, 2.0, 7.5)},
+    }
 
 
 @experiment(
@@ -461,17 +498,30 @@ def no_labels(impl):
 
 @experiment(
     "7.1",
-    "Gradients flow through the guided prediction",
+    "Gradients flow through the guided prediction, and the model keeps its mode",
     points=1,
     hint=(
         "Chapter 9 asks how the prediction changes with x_t. Is there a no_grad or a detach in here?",
-        "The loops turn gradients off for themselves; this function leaves them as they are.",
+        "The loops turn gradients off and eval mode on for themselves; this function leaves both alone.",
     ),
 )
 def guidance_has_gradients(impl):
     leaf, t, y = normal(*SHAPE), timesteps(0, 2, 11, 10), some_labels()
     x = noted(leaf.requires_grad_() * 1, expression_of(leaf))
-    return gradients(impl.guided_prediction(toy_model(), x, t, y, 2.0), leaf)[0]
+    return {
+        **modes_after(lambda model: impl.guided_prediction(model, normal(*SHAPE), t, y, 2.0)),
+        "gradients": gradients(impl.guided_prediction(toy_model(), x, t, y, 2.0), leaf)[0],
+    }
+
+
+def modes_after(call):
+    """In which mode call(model) leaves a model."""
+    found = {}
+    for mode in ("training", "eval"):
+        model = toy_model().train(mode == "training")
+        call(model)
+        found[f"a model in {mode} mode, afterwards"] = "training" if model.training else "eval"
+    return found
 
 
 # 7.2
@@ -575,6 +625,12 @@ def last_step(impl):
     }
 
 
+def mixes(step, t, *y, **options):
+    """Whether x_(t−1) is made of x_0 and x_t as it is without these options."""
+    x_t = normal(*SHAPE, seed=t)
+    return mixed_alike((*step(t), x_t), (*step(t, *y, **options), x_t))
+
+
 @experiment(
     "7.2",
     "clip=False leaves x_0 as it is",
@@ -587,10 +643,12 @@ def last_step(impl):
 def not_clipped(impl):
     step = ancestral(impl)
     free, clipped = step(10, clip=False), step(10)
+    as_ever = {f"x_(t−1) is mixed as ever, t = {t}": mixes(step, t, clip=False) for t in (2, 10)}
     return {
         "x_0, t = 2": step(2, clip=False)[1],
         "x_0, t = 10": free[1],
         "x_(t−1) is made of it": rms(free[0] - clipped[0]) > 1e-3,
+        **as_ever,
     }
 
 
@@ -605,7 +663,13 @@ def not_clipped(impl):
 )
 def from_v(impl):
     step = ancestral(impl)
-    return {f"x_0, t = {t}": step(t, target="v")[1] for t in (0, 2, 11)}
+    return {
+        **{
+            f"x_(t−1) is mixed as ever, clip={clip}": mixes(step, 2, target="v", clip=clip)
+            for clip in (True, False)
+        },
+        **{f"x_0, t = {t}": step(t, target="v")[1] for t in (0, 2, 11)},
+    }
 
 
 @experiment(
@@ -618,8 +682,17 @@ def from_v(impl):
     ),
 )
 def guided_step(impl):
-    step = ancestral(impl)
-    return {f"x_0, s = {s}": step(2, some_labels(), guidance_scale=s)[1] for s in (1.0, 3.0)}
+    step, model = ancestral(impl), toy_model()
+    how = dict(guidance_scale=3.0, target="v", noise=zeros(*SHAPE))
+    impl.p_sample(model, short_schedule(impl), normal(*SHAPE), 2, some_labels(), **how)
+    return {
+        # Its numbers depend on what becomes of v.
+        "labels that the model is asked for, target='v', s = 3.0": sorted(
+            {label for call in model.seen for label in call["y"].tolist()}
+        ),
+        "x_(t−1) is mixed as ever, s = 3.0": mixes(step, 2, some_labels(), guidance_scale=3.0),
+        **{f"x_0, s = {s}": step(2, some_labels(), guidance_scale=s)[1] for s in (1.0, 3.0)},
+    }
 
 
 @experiment(
@@ -649,7 +722,8 @@ def own_noise(impl):
 
 @experiment(
     "7.2",
-    "The model is asked with one int64 timestep an image; an unknown variance is a ValueError",
+    "The model is asked with one int64 timestep an image, and keeps its mode; an unknown variance is a "
+    "ValueError",
     points=1,
     hint=(
         "The model wants t as a tensor of shape (B,), int64, one for each image.",
@@ -662,6 +736,7 @@ def asked_properly(impl):
     with_labels = [call for call in model.seen if (call["y"] != NULL).any()]
     call = with_labels[-1] if with_labels else model.seen[-1]
     return {
+        **modes_after(lambda model: impl.p_sample(model, schedule, x_t, 7, noise=zeros(*SHAPE))),
         "t": call["t"][: SHAPE[0]],
         "x": pictures_of(call, SHAPE[0]),
         'variance="small"': raises(
@@ -906,6 +981,19 @@ def noisy_step(impl):
         found[f"x with noise − x without, {way}"] = (
             step(t, t_next, size=0.5, noise=noise, eta=eta)[0] - without
         )
+
+    def mixed(t, t_next, eta, **options):
+        calm, noisy = (step(t, t_next, eta=e, **options) for e in (0.0, eta))
+        return *noisy, calm[0]
+
+    for says, options in {
+        "clipped": dict(size=2.0),
+        "target='v', clipped": dict(size=2.0, target="v"),
+        "target='v', clip=False": dict(size=2.0, target="v", clip=False),
+    }.items():
+        found[f"x_0 and old noise are mixed as without clipping, {says}"] = mixed_alike(
+            mixed(9, 4, 0.5, size=0.5), mixed(9, 4, 0.5, **options)
+        )
     return found
 
 
@@ -976,6 +1064,14 @@ def refused_steps(impl):
 # 7.6
 
 
+def refusing(impl, loop):
+    """Whether the loop refuses what ddim_timesteps refuses."""
+    draw, schedule, start = drawn(impl, loop), short_schedule(impl), normal(*SHAPE, seed=1)
+    refused = raises(lambda: draw(toy_model(), schedule, SHAPE, steps=13, noise=start))
+    alone = raises(lambda: impl.ddim_timesteps(12, 13))  # is the matter of 7.4
+    return {"13 steps of 12 timesteps": "ValueError" if alone == "nothing" else refused}
+
+
 @experiment(
     "7.6",
     "The walk goes from one visited timestep to the next, and at last to −1",
@@ -988,8 +1084,8 @@ def refused_steps(impl):
     ),
 )
 def deterministic_walk(impl):
-    found, schedule, start = {}, short_schedule(impl), normal(*SHAPE, seed=1)
-    step = own_implicit(impl, schedule)
+    schedule, start = short_schedule(impl), normal(*SHAPE, seed=1)
+    step, found = own_implicit(impl, schedule), refusing(impl, "ddim_sample_loop")
     for steps in (5, 1):
         model, path = toy_model(), [index(t) for t in impl.ddim_timesteps(12, steps)]
         out = drawn(impl, "ddim_sample_loop")(
@@ -1015,10 +1111,14 @@ def deterministic_walk(impl):
 )
 def options_reach_ddim(impl):
     few = short_schedule(impl)
+
+    def own(**how):
+        return as_own_steps(impl, "ddim_sample_loop", own_implicit, few, **how)
+
+    single = own(steps=1, eta=0.8)
     return {
-        "each step is ddim_step's": as_own_steps(
-            impl, "ddim_sample_loop", own_implicit, few, steps=2
-        )
+        "each step is ddim_step's": own(steps=2),
+        "a single step, which adds no noise, with eta=0.8": single,
     }
 
 
@@ -1131,7 +1231,7 @@ def second_order(impl):
 @experiment(
     "7.7",
     "It starts, reports and ends as the other loops do",
-    points=2,
+    points=1,
     hint=(
         "The frame is that of 7.6: timesteps, eval mode, no gradients, the start, the callback, the options.",
         "With steps=1 all there is is the last step: its result is the predicted picture, clipped.",
@@ -1147,11 +1247,45 @@ def frame_of_the_solver(impl):
         )
 
     return {
+        **refusing(impl, "dpm_solver_2m"),
         "one step": under_options(one_step),
         "modes": quiet(impl, "dpm_solver_2m", steps=3),
         "start": starting(impl, "dpm_solver_2m", steps=1),
         "callback": reported(impl, "dpm_solver_2m", steps=3),
     }
+
+
+@experiment(
+    "7.7",
+    "Each step is made of x_t, of x_0 as the options have it, and of those before; no chance is in it",
+    points=1,
+    hint=(
+        "Labels, scale, target and clip belong into every step, not into the first alone.",
+        "x_0_before is the clipped one, too. D and x_next are not clipped, and no noise is added.",
+    ),
+    star=True,
+)
+def steps_of_the_solver(impl):
+    schedule, start = short_schedule(impl), normal(*SHAPE, seed=1)
+    found, draw = {}, drawn(impl, "dpm_solver_2m")
+
+    def mixed(y, **options):
+        model, known, found = toy_model(), [], []
+        out = draw(model, schedule, SHAPE, y, steps=5, noise=start, **options)
+        for t, x, t_next, after in way_of(model, out):
+            x_0 = pictured(schedule, x, t, y, **options)
+            known = [x, x_0, *known[:2]]
+            # By which weights is free: of D, or of the noise that goes with it.
+            found.append(weights_of([after, *known] if t_next >= 0 else [after, x_0])[1] < 1e-4)
+        return found
+
+    ends = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        ends.append(draw(toy_model(), schedule, SHAPE, steps=5, noise=start))
+    found["a seed is set"] = torch.initial_seed() != 2
+    found["after another torch.manual_seed, the same picture"] = torch.equal(*ends)
+    return {**found, "each step is made of x_t, x_0 and those before": under_options(mixed)}
 
 
 # Guidance.
@@ -1286,6 +1420,14 @@ misconception(
 )
 misconception(
     "7.1",
+    "guided_prediction puts the model into eval mode: that is the loops' to do, which put it back",
+    edit=(
+        "    if y is None or guidance_scale == 1:",
+        "    model.eval()\n    if y is None or guidance_scale == 1:",
+    ),
+)
+misconception(
+    "7.1",
     "it is computed without gradients, which chapter 9 needs",
     edit=("def guided_prediction(", "@torch.no_grad()\ndef guided_prediction("),
 )
@@ -1350,6 +1492,52 @@ misconception(
     edit=(
         "x_0 = predict_x0(schedule, x_t, steps, prediction, target)",
         'x_0 = predict_x0(schedule, x_t, steps, prediction, "noise")',
+    ),
+)
+misconception(
+    "7.2",
+    "with clip=False the mean is made of the prediction as if it were noise, of a predicted v too",
+    edit=(
+        "    if t == 0:\n        return mean, x_0\n    sigma",
+        "    if not clip:\n"
+        "        mean = (x_t - beta / (1 - alpha_bar).sqrt() * prediction) / alpha.sqrt()\n"
+        "    if t == 0:\n        return mean, x_0\n    sigma",
+    ),
+)
+misconception(
+    "7.2",
+    "a predicted v goes into the mean as if it were noise, clipped or not",
+    edit=(
+        "    if t == 0:\n        return mean, x_0\n    sigma",
+        '    if target == "v":\n'
+        "        mean = (x_t - beta / (1 - alpha_bar).sqrt() * prediction) / alpha.sqrt()\n"
+        "    if t == 0:\n        return mean, x_0\n    sigma",
+    ),
+)
+misconception(
+    "7.2",
+    'with target="v" the scale is not handed on',
+    edit=(
+        "prediction = guided_prediction(model, x_t, steps, y, guidance_scale)",
+        "scale = guidance_scale if target == 'noise' else 1\n"
+        "    prediction = guided_prediction(model, x_t, steps, y, scale)",
+    ),
+)
+misconception(
+    "7.2",
+    "p_sample puts the model into eval mode: that is the loops' to do, which put it back",
+    edit=(
+        "    x_0 = predict_x0(schedule, x_t, steps,",
+        "    model.eval()\n    x_0 = predict_x0(schedule, x_t, steps,",
+    ),
+)
+misconception(
+    "7.2",
+    "p_sample draws noise for half of the images, and the others get the same: each has its own",
+    edit=(
+        "z = _normal(x_t.shape, x_t.device, generator) if noise is None else noise",
+        "half = _normal(x_t[: (len(x_t) + 1) // 2].shape, x_t.device, generator)\n"
+        "    z = half.repeat(2, 1, 1, 1)[: len(x_t)] if noise is None else noise",
     ),
 )
 misconception(
@@ -1602,6 +1790,14 @@ misconception(
 
 # The ancestral loop.
 
+misconception(
+    "7.3",
+    "where a generator is given, the loop forgets the noise that it should start from",
+    edit=(
+        "x_t = _start(model, shape, noise, generator, device)",
+        "x_t = _start(model, shape, noise if generator is None else None, generator, device)",
+    ),
+)
 misconception(
     "7.3",
     "the timesteps rise: the walk goes from 0 to T − 1",
@@ -2231,9 +2427,43 @@ misconception(
 misconception(
     "7.5", "an eta outside 0…1 is accepted in silence", edit=("if not 0 <= eta <= 1:", "if False:")
 )
+misconception(
+    "7.5",
+    "with eta above 0 the prediction is taken for the old noise: it has to be computed again, from x_0",
+    edit=(
+        "noise_t = predict_noise(schedule, x_t, at_t, x_0)",
+        "noise_t = prediction if eta > 0 else predict_noise(schedule, x_t, at_t, x_0)",
+    ),
+)
 
 # The DDIM loop.
 
+misconception(
+    "7.6",
+    "more steps than timesteps are lowered in silence: they are a ValueError",
+    edit=(
+        "visited = ddim_timesteps(schedule.timesteps, steps)\n    x_t = _start(model, shape, noise=noise",
+        "steps = min(steps, schedule.timesteps)\n"
+        "    visited = ddim_timesteps(schedule.timesteps, steps)\n    x_t = _start(model, shape, noise=noise",
+    ),
+)
+misconception(
+    "7.6",
+    "with eta above 0 the DDIM loop leaves guidance out",
+    edit=(
+        "said = guided_prediction(model, x_t, at_t, y, guidance_scale)",
+        "said = guided_prediction(model, x_t, at_t, y, guidance_scale if eta == 0 else 1.0)",
+    ),
+)
+misconception(
+    "7.6",
+    "where a generator is given, the DDIM loop forgets the noise that it should start from",
+    edit=(
+        "x_t = _start(model, shape, noise=noise, generator=generator, device=device)",
+        "noise = noise if generator is None else None\n"
+        "    x_t = _start(model, shape, noise=noise, generator=generator, device=device)",
+    ),
+)
 misconception(
     "7.6",
     "each step goes to t − 1, not to the next timestep on the list",
@@ -2549,5 +2779,53 @@ misconception(
     edit=(
         "x_t = _start(model, shape, noise, device=device, generator=generator)",
         "x_t = _start(model, shape, None, device=device, generator=generator)",
+    ),
+)
+misconception(
+    "7.7",
+    "only the first step of the solver gets the labels",
+    edit=(
+        "guided_prediction(model, x_t, batch_t, y, guidance_scale)",
+        "guided_prediction(model, x_t, batch_t, y if i == 0 else None, guidance_scale)",
+    ),
+)
+misconception(
+    "7.7",
+    "only the first step of the solver is guided",
+    edit=(
+        "guided_prediction(model, x_t, batch_t, y, guidance_scale)",
+        "guided_prediction(model, x_t, batch_t, y, 1.0 if i else guidance_scale)",
+    ),
+)
+misconception(
+    "7.7",
+    "only in the first step the solver takes the prediction for v",
+    edit=("batch_t, prediction, target)", 'batch_t, prediction, "noise" if i else target)'),
+)
+misconception(
+    "7.7",
+    "the solver clips D: only x_0 has a range",
+    edit=(
+        "a_next * math.expm1(-h) * d",
+        "a_next * math.expm1(-h) * (d.clamp(-1, 1) if clip else d)",
+    ),
+)
+misconception(
+    "7.7",
+    "the x_0 of the step before is kept as it was before clipping",
+    edit=(
+        (
+            "            if clip:\n                x_0 = x_0.clamp(-1, 1)\n",
+            "            raw, x_0 = x_0, x_0.clamp(-1, 1) if clip else x_0\n",
+        ),
+        ("x_0_before, h_before = x_0, h", "x_0_before, h_before = raw, h"),
+    ),
+)
+misconception(
+    "7.7",
+    "the solver sets a seed",
+    edit=(
+        "    x_0_before, h_before = None, None\n",
+        "    x_0_before, h_before = None, None\n    torch.manual_seed(0)\n",
     ),
 )

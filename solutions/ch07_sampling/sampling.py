@@ -16,7 +16,7 @@ Every sampler is a plain function of a model. The loops share their arguments:
     generator       for every random draw; None means torch's own
     callback        called after each step as callback(i, t, x_t, x_0): number of the step from 0, the
                     timestep just left (both ints), the new x_t, and the x_0 predicted (and clipped) in
-                    this step
+                    this step; it copies what it keeps, since later steps may write over it
 
 They run without gradients (torch.no_grad; not inference_mode, since chapter 9 turns gradients on again
 inside the model) and with the model in eval mode, put its mode back as it was, and return the picture,
@@ -45,7 +45,7 @@ def guided_prediction(
     c is the model's prediction with the labels, u the one without (label None), s the guidance scale:
     0 is unconditional, 1 conditional, 2 goes on as far again from u through c. Every s ≥ 0 is meant by
     the same formula. At s = 1 and s = 0 one call is enough; otherwise it is two calls of the whole batch, or
-    one of 2B images. Gradients flow through it: no no_grad here.
+    one of 2B images. Gradients flow through it: no no_grad here, and the model keeps its mode.
 
     Source: Ho & Salimans 2022, equation 6, whose w is s − 1.
 
@@ -92,7 +92,8 @@ def p_sample(
         x_{t−1} = mean + √variance · noise,   but at t = 0 the mean itself
 
     The variance is beta-tilde = beta · (1 − alpha_bar_prev) / (1 − alpha_bar) for "posterior", and beta
-    for "beta". What is clipped is x_0: not the prediction, and not x_{t−1}.
+    for "beta". What is clipped is x_0: not the prediction, and not x_{t−1}. The model keeps its mode: eval
+    mode is the loop's to turn on.
 
     Args:
         x_t: (B, C, H, W).
@@ -314,7 +315,8 @@ def dpm_solver_2m(
 
     x_0 is the predicted (and clipped) picture of this step, x_0_before that of the step before. The
     first step is of first order: D = x_0. The last one, to the end, where λ is infinite, gives x_0.
-    Timesteps are those of `ddim_timesteps`; arguments as above. Deterministic but for its start.
+    Timesteps are those of `ddim_timesteps`; arguments as above. Deterministic but for its start. Only x_0 is
+    clipped: D and x_next are as the formulas give them.
 
     How the weights are grouped is up to you: what counts is that the error falls fourfold when the steps
     are doubled.
