@@ -106,6 +106,9 @@ def _tensor_expression(x: Tensor) -> str:
     if x.numel() <= (64 if whole else 12):
         usual = x.dtype in (torch.int64, torch.float32, torch.bool)
         return f"torch.tensor({x.tolist()}{'' if usual else f', dtype={x.dtype}'})"
+    if whole and x.dtype != torch.uint8:
+        low, high = x.min().item(), x.max().item()
+        return f"torch.randint({int(low)}, {int(high) + 1}, {tuple(x.shape)}, dtype={x.dtype})"
     kind = "uint8_images" if x.dtype == torch.uint8 else "normal"
     return f"{kind}({', '.join(map(str, x.shape))})"
 
@@ -236,8 +239,9 @@ class ToyClip(nn.Module):
     def encode_text(self, text: Tensor, normalize: bool = False) -> Tensor:
         if text.ndim != 2 or text.dtype != torch.int64:
             raise ValueError("CLIP wants tokens of shape (C, L), int64")
-        places = torch.arange(1, text.shape[1] + 1).to(self.table.dtype)[:, None]  # (L, 1)
-        said = torch.sin(places + self.table[text % len(self.table)]).sum(1)
+        places = torch.arange(1, text.shape[1] + 1).to(self.table)[:, None]  # (L, 1)
+        letters = nn.functional.embedding(text % len(self.table), self.table)  # (C, L, D)
+        said = torch.sin(places + letters).sum(1)
         return _of_length_1(said, normalize)
 
 

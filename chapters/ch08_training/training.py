@@ -187,8 +187,10 @@ def train_one_epoch(
     loss before backward, unscales the gradient *before* it is clipped (`scaler.unscale_(optimizer)`), makes
     the optimiser's step, and is updated. You can leave `precision` and `scaler` alone until then.
 
+    No seed is set: what the loss draws at random is new in every step and every epoch.
+
     Args:
-        model: on the device to train on; it is put into training mode.
+        model: on the device to train on; it is put into training mode, with all that is inside it.
         loader: batches of x_0 (B, C, H, W) in [−1, 1] and y (B,) int64, mostly on the CPU.
         schedule: its tables may be on the CPU, too: `schedule.to(device)` gives a moved one.
         optimizer: of the model's parameters.
@@ -322,7 +324,8 @@ def fit(
     Each epoch is `train_one_epoch` with all the parts of the state, then `validate` of the averaged model
     (`with state.ema.applied(state.model):`; of the model itself where there is no average), then the
     state's numbers, then the callback, and last the checkpoint: what the callback draws at random is then
-    behind it, too. After the validation training goes on with the model's own weights.
+    behind it, too. After the validation training goes on with the model's own weights. No seed is set, in no
+    generator, and all epochs are made, whether the validation loss falls or rises.
 
     Args:
         state: is moved forward: epoch, step, images_seen, best_loss and all the parts.

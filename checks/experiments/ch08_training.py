@@ -20,8 +20,9 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from checks import experiment, fake_device, misconception
+from checks.fake_device import on_the_device
 from checks.lab import *
-from checks.lab import conditions, not_run, noted, without_compiler
+from checks.lab import conditions, noted, without_compiler
 
 without_compiler()
 
@@ -29,8 +30,21 @@ NULL = 7  # the null label: 7 classes, and no number of images, channels, rows o
 SIZES = (5, 5, 2)  # the last batch is smaller
 
 
+class Layer(nn.Module):
+    """Gives 1.3 times as much in training mode, as dropout might."""
+
+    def forward(self, x):
+        return 1.3 * x if self.training else x
+
+
+def mode_of(model):
+    """The mode of a model and of all that is inside it."""
+    found = {module.training for module in model.modules()}
+    return "mixed" if len(found) > 1 else "training" if True in found else "eval"
+
+
 class Net(nn.Module):
-    """A model of eight numbers in two parameters, with two buffers; 1.3 times as much in training mode."""
+    """A model of eight numbers in two parameters, with two buffers and a layer that minds the mode."""
 
     def __init__(self, seed=0):
         super().__init__()
@@ -38,16 +52,18 @@ class Net(nn.Module):
         self.shift = nn.Parameter(normal(4, seed=20 + seed))
         self.register_buffer("offset", normal(4, seed=30 + seed))
         self.register_buffer("count", torch.tensor(3 + seed))
-        self.calls = []
+        self.layer = Layer()
+        self.modes = []  # at each call
 
     def forward(self, x, t, y=None):
-        self.calls.append((self.training, torch.is_grad_enabled()))
+        self.modes.append(mode_of(self))
         scale, shift, offset = (
             v.reshape(1, 4, 1, 1) for v in (self.scale, self.shift, self.offset)
         )
         t, y = (v.to(x.dtype).reshape(-1, 1, 1, 1) for v in (t, y))
-        bent = torch.tanh(scale * x + 0.3 * torch.sin(t)) + shift * torch.cos(y) + offset
-        return 1.3 * bent if self.training else bent
+        return self.layer(
+            torch.tanh(scale * x + 0.3 * torch.sin(t)) + shift * torch.cos(y) + offset
+        )
 
 
 def net(seed=0):
@@ -121,7 +137,11 @@ class Average:
 def batches(*sizes, seed=0):
     """A loader: (x_0, y) for each size."""
     return [
-        (images(n, 4, 2, 3, seed=seed + k), torch.arange(n) * 3 % NULL) for k, n in enumerate(sizes)
+        (
+            images(n, 4, 2, 3, seed=seed + k),
+            noted(torch.arange(n) * 3 % NULL, f"torch.arange({n}) * 3 % {NULL}"),
+        )
+        for k, n in enumerate(sizes)
     ]
 
 
@@ -131,12 +151,14 @@ class Losses:
     Args:
         size: the loss is this many times as large.
         chance: adds random numbers to the pictures, from torch's global generator.
+        rising: the validation loss grows with each step of training.
     """
 
-    def __init__(self, size=1.0, chance=0.0):
-        self.size, self.chance = size, chance
+    def __init__(self, size=1.0, chance=0.0, rising=False):
+        self.size, self.chance, self.rising = size, chance, rising
         self.trained, self.validated, self.graphs = [], [], []
         self.backwards = 0
+        self.factors = []  # by which each loss was multiplied before backward, on the CPU
 
     def training_step(
         self,
@@ -155,31 +177,38 @@ class Losses:
         self.trained.append({"x": x_0, "y": y, "alive": alive, "schedule": schedule, **told})
         where = model.scale.device
         if self.chance:
-            x_0 = x_0 + self.chance * torch.rand(x_0.shape)
+            drawn = torch.rand(x_0.shape)
+            self.trained[-1]["drawn"] = float(drawn.flatten()[0])
+            x_0 = x_0 + self.chance * drawn
         x_0, y = x_0.to(where), y.to(where)
         prediction = model(x_0, torch.arange(len(x_0), device=where), y)
         if prediction.requires_grad:
-            prediction.register_hook(self._count(prediction))
+            error = (prediction - 2 * x_0).detach()
+            slope = error.norm() * 2 * self.size / error.numel() if where.type == "cpu" else None
+            prediction.register_hook(self._count(slope))
         return (prediction - 2 * x_0).square().mean() * self.size
 
-    def _count(self, prediction):
+    def _count(self, slope):
         """Counts the backward passes, and lives as long as the graph that it hangs on."""
 
-        def hook(_):
+        def hook(gradient):
             self.backwards += 1
+            if slope is not None:
+                self.factors.append(float(gradient.norm() / slope))
 
         self.graphs.append(weakref.ref(hook))
         return hook
 
     def p_losses(self, model, schedule, x_0, t, y, noise=None, target="noise", min_snr_gamma=None):
-        told = {"target": target, "mode": model.training, "gradients": torch.is_grad_enabled()}
+        told = {"target": target, "mode": mode_of(model), "gradients": torch.is_grad_enabled()}
         self.validated.append(
             {"x": x_0, "t": t, "y": y, "noise": noise, "schedule": schedule, **told}
         )
         where = model.scale.device
         x_0, y = x_0.to(where), (torch.full_like(t, NULL) if y is None else y).to(where)
         prediction = model(x_0, torch.arange(len(x_0), device=where), y)
-        return (prediction - 2 * x_0).square().mean() * self.size
+        worse = 1 + len(self.trained) if self.rising else 1
+        return (prediction - 2 * x_0).square().mean() * self.size * worse
 
 
 in_use = []  # the losses that the chapter's code meets at the moment
@@ -316,7 +345,11 @@ def device_by_name(impl):
     with accelerators(True, True):
         named = kind(impl.select_device("cpu"))
     wrong = ("nonsense", "cuda:99")
-    return {"cpu": named, **{name: raises(lambda n=name: impl.select_device(n)) for name in wrong}}
+    found = {name: raises(lambda n=name: impl.select_device(n)) for name in wrong}
+    with accelerators(False, False):
+        for name in ("cuda", "mps"):
+            found[f"{name}, where there is none"] = raises(lambda n=name: impl.select_device(n))
+    return {"cpu": named, **found}
 
 
 def settings(optimizer, model):
@@ -406,13 +439,15 @@ def starts_as_a_copy(impl):
     model = net()
     ema = impl.ExponentialMovingAverage(model, 0.99)
     facts = {
-        "the model's mode": model.training,
+        "the model's mode": mode_of(model),
         "the model learns": [p.requires_grad for p in model.parameters()],
     }
     filled_with(model, 1)
     average = inside(ema, model)["weights"]
-    ema.update(net(3))
+    other = net(3)
+    ema.update(other)
     return {
+        "the mode of a model after an update from it": mode_of(other),
         **facts,
         "average": average,
         "the model, after an update from another one": weights(model),
@@ -438,6 +473,10 @@ def moves_slowly(impl):
             filled_with(model, i)
             ema.update(model)
             found[f"decay {decay}, update {i}"] = inside(ema, model)["weights"]
+        for i in range(4, 40):
+            filled_with(model, i)
+            ema.update(model)
+        found[f"decay {decay}, update 39"] = inside(ema, model)["weights"]
     return found
 
 
@@ -480,7 +519,7 @@ def applied_and_taken_back(impl):
     ema.update(model)
     filled_with(model, 2)
     during = inside(ema, model)
-    after = numbers(model)
+    after = numbers(model) | {"mode": mode_of(model)}
     with suppress(ZeroDivisionError), ema.applied(model):
         raise ZeroDivisionError
     failed = numbers(model)
@@ -561,8 +600,14 @@ def one_step_a_batch(impl):
     return {
         "weights": weights(model),
         "backward passes before each step": passes,
-        "training mode at each loss": [mode for mode, _ in model.calls],
+        "mode at each loss": model.modes,
     }
+
+
+def gradients_found(impl, optimizer):
+    """What the steps found, (steps, 8), with the call that made them."""
+    found = torch.stack(optimizer.gradients or [torch.zeros(8)])
+    return noted(found, impl.calls.made[-1])
 
 
 @experiment(
@@ -582,9 +627,8 @@ def clipped_by_norm(impl):
         optimizer = Descent(model)
         loader = batches(5, 2)
         an_epoch(impl, Losses(size), model, loader, optimizer, grad_clip=clip)
-        gradients = torch.stack(optimizer.gradients or [torch.zeros(8)])
         found[f"grad_clip {clip}, the loss times {size}"] = {
-            "gradients at each step": gradients,
+            "gradients at each step": gradients_found(impl, optimizer),
             "weights": weights(model),
         }
     return found
@@ -615,6 +659,7 @@ def after_the_step(impl):
         "learning rate in the end": optimizer.param_groups[0]["lr"],
         "averaged": average.seen,
         "weights after each step": kept,
+        "mode at each loss": model.modes,
     }
 
 
@@ -639,10 +684,11 @@ def mean_over_images(impl):
 
 @experiment(
     "8.4",
-    "training_step is told everything, and on_step what became of it",
+    "training_step is told everything and draws anew, and on_step hears what became of it",
     points=1,
     hint=(
-        "Compare the call with the signature of chapter 6's training_step: null label, dropout, target.",
+        "Compare the call with the signature of chapter 6's training_step: null label, dropout, target. "
+        "And is a seed set anywhere?",
         "on_step(len(x_0), loss.detach()): the number of images and the loss, without its graph.",
     ),
 )
@@ -657,13 +703,30 @@ def everything_is_told(impl):
             [int(n), float(loss), bool(getattr(loss, "requires_grad", False))]
         ),
     )
+    drawn = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        by_chance = Losses(chance=1.0)
+        for _ in range(2):
+            an_epoch(impl, by_chance, net(), batches(3, 3), Descent(model))
+        drawn.append([call["drawn"] for call in by_chance.trained])
     keys = ("null label", "label dropout", "target")
     return {
         "told": [{key: call[key] for key in keys} for call in losses.trained],
         "pictures": [call["x"] for call in losses.trained],
         "labels": [call["y"] for call in losses.trained],
         "on_step": steps,
+        "random numbers that come again in the next epoch": repeats(drawn[0]),
+        "random numbers that come again after another seed": shared(*drawn),
     }
+
+
+def repeats(drawn):
+    return len(drawn) - len(set(drawn))
+
+
+def shared(drawn, others):
+    return len(set(drawn) & set(others))
 
 
 @experiment(
@@ -683,24 +746,6 @@ def no_graph_is_kept(impl):
         "earlier graphs at each loss": [max(0, call["alive"] - 1) for call in losses.trained],
         "losses with a graph": len(losses.graphs),
     }
-
-
-def on_the_device(run, right):
-    """run() on the pretended device.
-
-    Where torch has none, nothing is run. Where the device lacks what a GPU has, nothing is held against
-    the program: `right` is what a right one shows.
-    """
-    if not fake_device.AVAILABLE:
-        return not_run("this torch cannot pretend to have a GPU (2.9 and later can)")
-    try:
-        return run()
-    except Exception as error:
-        if fake_device.is_to_blame(error):
-            return right
-        raise
-    finally:
-        fake_device.forget()
 
 
 @contextmanager
@@ -799,7 +844,7 @@ def validation_mean(impl):
     ),
 )
 def fixed_by_the_seed(impl):
-    loader = batches(120, 120, 7)
+    loader = batches(1000, 1000, 7)
     drawn = []
     for seed in (0, 0, 5):
         losses = Losses()
@@ -814,24 +859,43 @@ def fixed_by_the_seed(impl):
             )
         )
     (t, noise, sizes), (t_again, noise_again, _), (t_other, noise_other, _) = drawn
-    share = (t[:120] == t[120:240]).double().mean().item()
+    share = (t[:1000] == t[1000:2000]).double().mean().item()
+    axes = {"channels": 1, "rows": 2, "columns": 3}
     return {
         "timesteps of each batch": sizes,
         "timesteps, type": str(t.dtype),
         "timesteps, from and to": [int(t.min()), int(t.max())],
-        "timesteps, mean": near(t.double().mean(), 1.9),
+        "timesteps are uniform": is_uniform(t, 12),
         "timesteps that two batches share": near(share, 0.25),
         "noise, shape": list(noise.shape),
         "noise, mean": near(noise.double().mean(), 0.11),
         "noise, spread": near(noise.double().std(), 0.08),
         "noise, largest": near(min(float(noise.abs().max()), 3.5), 0.6),
-        "noise that two batches share": float((noise[:120] == noise[120:240]).double().mean()),
-        "noise that two images share": float((noise[0] == noise[1]).double().mean()),
+        "noise that two batches share": float((noise[:1000] == noise[1000:2000]).double().mean()),
+        "pairs of images with one noise": int((likeness(noise[:1000], 0) > 0.999).sum()) // 2,
+        # 0.1 is nine sigma
+        **{
+            f"{name} with one noise": bool((likeness(noise, axis) > 0.1).any())
+            for name, axis in axes.items()
+        },
         "the same again, timesteps": bool(torch.equal(t, t_again)),
         "the same again, noise": bool(torch.equal(noise, noise_again)),
         "another seed, the same timesteps": bool(torch.equal(t, t_other)),
         "another seed, the same noise": bool(torch.equal(noise, noise_other)),
     }
+
+
+def is_uniform(t, timesteps):
+    """By Kolmogorov's distance, which passes 3/√n once in a hundred million times."""
+    below = torch.stack([(t <= k).double().mean() for k in range(timesteps)])
+    right = torch.arange(1, timesteps + 1).double() / timesteps
+    return bool((below - right).abs().max() * len(t) ** 0.5 < 3)
+
+
+def likeness(noise, axis):
+    """The cosines, without sign, of the slices along an axis with each other; 0 with itself."""
+    rows = nn.functional.normalize(noise.movedim(axis, 0).flatten(1), dim=1)
+    return (rows @ rows.T).abs().fill_diagonal_(0)
 
 
 @experiment(
@@ -855,7 +919,7 @@ def validation_leaves_no_trace(impl):
         before = torch.get_rng_state()
         a_validation(impl, losses, model, loader)
         found[f"training mode {training} before"] = {
-            "afterwards": model.training,
+            "afterwards": mode_of(model),
             "random state": "as it was"
             if torch.equal(before, torch.get_rng_state())
             else "another one",
@@ -914,7 +978,9 @@ def validation_on_a_device(impl):
     return on_the_device(run, right)
 
 
-def a_state(impl, seed=0, ema=True, lr_schedule=True, scaler=False, shuffling=False, **numbers):
+def a_state(
+    impl, seed=0, ema=True, decay=0.9, lr_schedule=True, scaler=False, shuffling=False, **numbers
+):
     """A TrainingState whose parts are all made from a seed."""
     model = net(seed)
     optimizer = Descent(model)
@@ -922,7 +988,7 @@ def a_state(impl, seed=0, ema=True, lr_schedule=True, scaler=False, shuffling=Fa
     if lr_schedule:
         parts["lr_schedule"] = falling(optimizer)
     if ema:
-        parts["ema"] = impl.ExponentialMovingAverage(model, 0.9)
+        parts["ema"] = impl.ExponentialMovingAverage(model, decay)
     if scaler:
         parts["scaler"] = torch.amp.GradScaler("cpu", init_scale=64.0, growth_interval=1)
     if shuffling:
@@ -945,6 +1011,13 @@ def stepped(state, count, size=1.0):
     return state
 
 
+def loaded(impl, path, state):
+    """The state, after load_checkpoint: that of the reference returns something, a learner's need not."""
+    impl.load_checkpoint(path, state)
+    impl.calls.nothing.append("load_checkpoint")
+    return state
+
+
 @contextmanager
 def folder():
     with tempfile.TemporaryDirectory() as place:
@@ -958,8 +1031,7 @@ def through_a_file(impl, state, fresh):
         impl.save_checkpoint(path, state)
         stepped(state, 1)
         filled_with(state.model, 9)  # what is saved does not follow
-        impl.load_checkpoint(path, fresh)
-    return fresh
+        return loaded(impl, path, fresh)
 
 
 @experiment(
@@ -1014,12 +1086,15 @@ def optimizer_and_schedule(impl):
     ),
 )
 def the_average(impl):
-    state = stepped(a_state(impl), 4)
-    fresh = through_a_file(impl, state, a_state(impl, 5))
-    loaded = inside(fresh.ema, fresh.model)
-    filled_with(fresh.model, 3)
-    fresh.ema.update(fresh.model)
-    return {"loaded": loaded, "one update later": inside(fresh.ema, fresh.model)}
+    # With this decay the next update is the last one of the warm-up.
+    state = stepped(a_state(impl, decay=0.36), 4)
+    fresh = through_a_file(impl, state, a_state(impl, 5, decay=0.36))
+    found = {"loaded": inside(fresh.ema, fresh.model), "the model": numbers(fresh.model)}
+    for later in ("one update later", "two updates later"):
+        filled_with(fresh.model, len(found))
+        fresh.ema.update(fresh.model)
+        found[later] = inside(fresh.ema, fresh.model)
+    return found
 
 
 @experiment(
@@ -1080,23 +1155,30 @@ def epochs_are_counted(impl):
     state = a_state(impl, ema=False, lr_schedule=False, epoch=1, step=3, images_seen=12)
     rows = fitted(impl, losses, state, 3)
     more = fitted(impl, losses, state, 2)
+    worse = a_state(impl, ema=False, lr_schedule=False)
+    few = batches(2), batches(2, seed=80)
     return {
         "metrics": rows,
         "state": [state.epoch, state.step, state.images_seen],
         "batches trained": len(losses.trained),
         "batches validated": len(losses.validated),
         "with enough epochs": len(more),
+        "twelve epochs of a rising validation loss": {
+            "metrics": fitted(impl, Losses(rising=True), worse, 12, few),
+            "weights": weights(worse.model),
+        },
     }
 
 
 @experiment(
     "8.7",
-    "Every part of the state is used, and every option handed on",
+    "Every part of the state is used, every option handed on, and each epoch draws anew",
     points=2,
     hint=(
         "train_one_epoch takes the optimiser, the schedule of the learning rate and the average of the "
         "state, and grad_clip, label_dropout and target of fit.",
-        "Where positions are easily mistaken, use names: lr_schedule=state.lr_schedule, ema=state.ema.",
+        "Where positions are easily mistaken, use names: lr_schedule=state.lr_schedule, ema=state.ema. "
+        "No seed is set anywhere: state.shuffling and torch's own generator go on from where they are.",
     ),
 )
 def everything_is_used(impl):
@@ -1109,6 +1191,30 @@ def everything_is_used(impl):
         "learning rates": state.optimizer.rates,
         "gradients": torch.stack(state.optimizer.gradients or [torch.zeros(8)]),
         "average": inside(state.ema, state.model)["weights"],
+        "draws": drawn_in_epochs(impl),
+    }
+
+
+def drawn_in_epochs(impl):
+    """What comes again, in three epochs or after another seed: orders of the pictures, random numbers."""
+    ((x, y),) = batches(12)
+    orders, numbers_drawn = [], []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        losses, state = Losses(chance=1.0), a_state(impl, ema=False)
+        state.shuffling = torch.Generator().manual_seed(seed)
+        shuffled = torch.utils.data.DataLoader(
+            list(zip(x, y, strict=True)), batch_size=6, shuffle=True, generator=state.shuffling
+        )
+        fitted(impl, losses, state, 3, (shuffled, batches(4, seed=80)))
+        firsts = [tuple(call["x"][:, 0, 0, 0].tolist()) for call in losses.trained]
+        orders.append([first + second for first, second in zip(*[iter(firsts)] * 2, strict=False)])
+        numbers_drawn.append([call["drawn"] for call in losses.trained])
+    return {
+        "orders that come again in a later epoch": repeats(orders[0]),
+        "orders that come again after another seed": shared(*orders),
+        "random numbers that come again in a later epoch": repeats(numbers_drawn[0]),
+        "random numbers that come again after another seed": shared(*numbers_drawn),
     }
 
 
@@ -1124,8 +1230,8 @@ def everything_is_used(impl):
 def average_is_validated(impl):
     found = {}
     for ema in (True, False):
-        losses, state = Losses(), a_state(impl, ema=ema)
-        rows = fitted(impl, losses, state, 2)
+        losses, state = Losses(), a_state(impl, ema=ema, step=40)
+        rows = fitted(impl, losses, state, 1) + fitted(impl, losses, state, 2)
         found["with an average" if ema else "without"] = {
             "validation losses": [row["val_loss"] for row in rows],
             "best": float(state.best_loss),
@@ -1164,7 +1270,7 @@ def checkpoints_are_written(impl):
         )
         exists = path.exists()
         if exists:
-            impl.load_checkpoint(path, fresh)
+            loaded(impl, path, fresh)
         other = place / "none"
         other.mkdir()
         fitted(impl, Losses(), a_state(impl), 1)
@@ -1206,7 +1312,24 @@ def context_and_scaler(impl):
             "scaled": bool(scaler.is_enabled()),
         }
     wrong = raises(lambda: impl.mixed_precision(torch.device("cpu"), "fp8"))
-    return {**found, "fp8": wrong}
+    return {**found, "fp8": wrong, "on a GPU": autocast_on_a_device(impl)}
+
+
+def autocast_on_a_device(impl):
+    """In which type the context of each precision has a GPU compute."""
+    right = {"fp32": "as it is", "bf16": "torch.bfloat16", "fp16": "torch.float16"}
+
+    def run():
+        found = {}
+        for precision in right:
+            context, _ = impl.mixed_precision(torch.device(fake_device.NAME), precision)
+            with context:
+                switched_on = torch.is_autocast_enabled(fake_device.NAME)
+                dtype = str(torch.get_autocast_dtype(fake_device.NAME))
+                found[precision] = dtype if switched_on else "as it is"
+        return found
+
+    return on_the_device(run, right)
 
 
 def begun(impl):
@@ -1271,26 +1394,37 @@ def a_scaler():
         "scaler.unscale_(optimizer) comes before clip_grad_norm_; scaler.step(optimizer) then knows that "
         "it has been done.",
         "scaler.scale(loss).backward(); scaler.unscale_(optimizer); clip_grad_norm_(…); "
-        "scaler.step(optimizer); scaler.update()",
+        "scaler.step(optimizer); scaler.update(). With scaler=None it is that of mixed_precision.",
     ),
 )
 def unscaled_before_clipping(impl):
     begun(impl)
     found = {}
+    losses, model = Losses(), net()
+    optimizer = Descent(model)
+    an_epoch(impl, losses, model, batches(*SIZES), optimizer, grad_clip=0.5, precision="fp16")
+    found["fp16 and no scaler given"] = {
+        "losses scaled": [factor > 2 for factor in losses.factors],
+        "gradients at each step": gradients_found(impl, optimizer),
+    }
     for clip in (0.5, 1e9):
         losses, model, scaler = Losses(), net(), a_scaler()
-        optimizer = Descent(model)
+        optimizer, average = Descent(model), Average()
         passed_by = []
         mean = an_epoch(
             *(impl, losses, model, batches(*SIZES), optimizer),
+            lr_schedule=falling(optimizer),
+            ema=average,
             grad_clip=clip,
             scaler=scaler,
             on_step=lambda n, loss, passed_by=passed_by: passed_by.append(float(loss)),
         )
         found[f"grad_clip {clip}"] = {
-            "gradients at each step": torch.stack(optimizer.gradients or [torch.zeros(8)]),
-            "weights": weights(model),
+            "gradients at each step": gradients_found(impl, optimizer),
+            "weights": noted(weights(model), impl.calls.made[-1]),
             "scale in the end": scaler.get_scale(),
+            "learning rates": optimizer.rates,
+            "averaged": average.seen,
             "loss": mean,
             "on_step": passed_by,
         }
@@ -1309,14 +1443,14 @@ def unscaled_before_clipping(impl):
 )
 def infinite_gradients(impl):
     begun(impl)
+    state = a_state(impl)
+    state.scaler = a_scaler()
+    fitted(impl, Losses(), state, 1)
     losses, model, scaler = Losses(), net(), a_scaler()
     loader = batches(4, 4, 4)
     loader[1][0][0, 0, 0, 0] = math.inf
-    state = a_state(impl)
     optimizer = Descent(model)
     an_epoch(impl, losses, model, loader, optimizer, scaler=scaler, grad_clip=0.5)
-    state.scaler = a_scaler()
-    fitted(impl, Losses(), state, 1)
     return {
         "steps made": len(optimizer.rates),
         "weights": weights(model),
@@ -1388,7 +1522,7 @@ def resumed_exactly(impl):
         straight = end(state)
         torch.manual_seed(2)
         fresh, loaders = parts(5)
-        impl.load_checkpoint(path, fresh)
+        loaded(impl, path, fresh)
         fitted(impl, Losses(chance=1.0), fresh, 2, loaders)
     resumed = end(fresh)
     gaps = [float((straight[name] - resumed[name]).abs().max()) for name in ("weights", "average")]
@@ -1441,6 +1575,16 @@ misconception(
     "8.1",
     "a device by name is not tried: torch.device(name) is made on any machine",
     edit=("torch.empty(0, device=name).device", "torch.device(name)"),
+)
+misconception(
+    "8.1",
+    "only the number behind a name is checked: cuda and mps are taken to be there without asking",
+    edit=(
+        "        device = torch.empty(0, device=name).device\n",
+        "        device = torch.device(name)\n"
+        "        if device.index:\n"
+        "            torch.empty(0, device=name)\n",
+    ),
 )
 misconception(
     "8.1",
@@ -1498,6 +1642,14 @@ misconception(
     edit=(
         "min(self.decay, (1 + self.updates) / (10 + self.updates))",
         "(1 + self.updates) / (10 + self.updates)",
+    ),
+)
+misconception(
+    "8.3",
+    "the warm-up ends after ten updates: it ends where it reaches `decay`",
+    edit=(
+        "min(self.decay, (1 + self.updates) / (10 + self.updates))",
+        "min(self.decay, (1 + self.updates) / (10 + self.updates) if self.updates < 10 else 1.0)",
     ),
 )
 misconception(
@@ -1575,6 +1727,14 @@ misconception(
 )
 misconception(
     "8.3",
+    "after `applied` the model is in eval mode, whatever mode it was in",
+    edit=(
+        "        model.load_state_dict(self.average.state_dict())\n",
+        "        model.load_state_dict(self.average.state_dict())\n        model.eval()\n",
+    ),
+)
+misconception(
+    "8.3",
     "after `applied` the model keeps the average",
     edit=("            model.load_state_dict(own)\n", "            pass\n"),
 )
@@ -1647,6 +1807,16 @@ misconception(
     "8.4",
     "the model trains in whatever mode it is in: model.train() is missing",
     edit=("    model.train()\n", ""),
+)
+misconception(
+    "8.4",
+    "only the model itself is put into training mode, no layer inside it: model.train() reaches them",
+    edit=("    model.train()\n", "    model.training = True\n"),
+)
+misconception(
+    "8.4",
+    "a seed is set: each epoch draws the same timesteps, noise and dropped labels as the one before",
+    edit=("    model.train()\n", "    torch.manual_seed(0)\n    model.train()\n"),
 )
 misconception(
     "8.4",
@@ -1872,6 +2042,16 @@ misconception(
 )
 misconception(
     "8.5",
+    "only the model itself is put into eval mode, no layer inside it: model.eval() reaches them",
+    edit=("    model.eval()\n    device", "    model.training = False\n    device"),
+)
+misconception(
+    "8.5",
+    "after the validation only the model itself has its mode back: the layers inside it stay in eval mode",
+    edit=("    model.train(was_training)\n", "    model.training = was_training\n"),
+)
+misconception(
+    "8.5",
     "after the validation the model stays in eval mode",
     edit=("    model.train(was_training)\n", ""),
 )
@@ -1952,6 +2132,14 @@ misconception(
     edit=(
         "noise = torch.randn(x_0.shape, generator=generator)",
         "noise = torch.randn(x_0[:1].shape, generator=generator).expand(x_0.shape)",
+    ),
+)
+misconception(
+    "8.5",
+    "one noise for all channels of an image",
+    edit=(
+        "noise = torch.randn(x_0.shape, generator=generator)",
+        "noise = torch.randn(x_0[:, :1].shape, generator=generator).expand(x_0.shape)",
     ),
 )
 misconception(
@@ -2131,6 +2319,15 @@ misconception(
 )
 misconception(
     "8.6",
+    "what is loaded into the model is its average, where there is one",
+    edit=(
+        '        state.ema.updates = header["ema_updates"]\n',
+        '        state.ema.updates = header["ema_updates"]\n'
+        "        state.model.load_state_dict(state.ema.average.state_dict())\n",
+    ),
+)
+misconception(
+    "8.6",
     "the average's count of updates is forgotten: its warm-up begins again",
     edit=('        state.ema.updates = header["ema_updates"]\n', ""),
 )
@@ -2172,6 +2369,63 @@ misconception(
     "8.7",
     "`epochs` more are made, however many there were before",
     edit=("    while state.epoch < epochs:", "    for _ in range(epochs):"),
+)
+misconception(
+    "8.7",
+    "fit stops early, after three epochs without a better validation loss: all epochs are to be made",
+    edit=(
+        (
+            "    while state.epoch < epochs:\n",
+            "    worse = 0\n    while state.epoch < epochs and worse < 3:\n",
+        ),
+        (
+            "        state.best_loss = min(",
+            "        worse = 0 if val_loss < state.best_loss else worse + 1\n"
+            "        state.best_loss = min(",
+        ),
+    ),
+)
+misconception(
+    "8.7",
+    "in the end the model has the weights of its best epoch, not of the last one",
+    edit=(
+        ("    while state.epoch < epochs:\n", "    best = None\n    while state.epoch < epochs:\n"),
+        (
+            "        state.best_loss = min(",
+            "        if val_loss <= state.best_loss:\n"
+            "            best = copy.deepcopy(state.model.state_dict())\n"
+            "        state.best_loss = min(",
+        ),
+        (
+            "            save_checkpoint(checkpoint, state)\n",
+            "            save_checkpoint(checkpoint, state)\n"
+            "    if best is not None:\n"
+            "        state.model.load_state_dict(best)\n",
+        ),
+    ),
+)
+misconception(
+    "8.7",
+    "fit sets a seed: each training draws the same timesteps, noise and dropped labels",
+    edit=(
+        "    while state.epoch < epochs:\n",
+        "    torch.manual_seed(0)\n    while state.epoch < epochs:\n",
+    ),
+)
+misconception(
+    "8.7",
+    "the generator that shuffles is seeded in each epoch: the pictures always come in the same order",
+    edit=(
+        "    while state.epoch < epochs:\n",
+        "    while state.epoch < epochs:\n"
+        "        if state.shuffling is not None:\n"
+        "            state.shuffling.manual_seed(0)\n",
+    ),
+)
+misconception(
+    "8.7",
+    "the metrics have the best validation loss so far, not that of the epoch",
+    edit=('"val_loss": val_loss}', '"val_loss": state.best_loss}'),
 )
 misconception(
     "8.7",
@@ -2307,6 +2561,15 @@ misconception(
 )
 misconception(
     "8.7",
+    "the checkpoint is written while the average is applied: the model in it is the average",
+    edit=(
+        "            save_checkpoint(checkpoint, state)\n",
+        "            with state.ema.applied(state.model) if state.ema else nullcontext():\n"
+        "                save_checkpoint(checkpoint, state)\n",
+    ),
+)
+misconception(
+    "8.7",
     "a checkpoint is written only when the validation loss is the best so far",
     edit=(
         "        if checkpoint is not None:\n",
@@ -2355,6 +2618,14 @@ misconception(
     "8.8",
     "the optimiser makes its step itself, past the scaler",
     edit=("        scaler.step(optimizer)\n", "        optimizer.step()\n"),
+)
+misconception(
+    "8.8",
+    "only a scaler that is given is used: without one, fp16 is not scaled",
+    edit=(
+        "scaler = scaler or own_scaler",
+        "scaler = scaler or GradScaler(device.type, enabled=False)",
+    ),
 )
 misconception(
     "8.8",
@@ -2407,6 +2678,11 @@ misconception(
     "8.8",
     "the context is never enabled",
     edit=("return autocast(device, precision)", 'return autocast(device, "fp32")'),
+)
+misconception(
+    "8.8",
+    "the context is always that of the CPU: on a GPU it changes nothing",
+    edit=("return autocast(device, precision)", 'return autocast(torch.device("cpu"), precision)'),
 )
 misconception(
     "8.8",
