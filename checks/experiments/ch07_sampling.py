@@ -16,6 +16,7 @@ from torch import nn
 from checks import experiment, misconception
 from checks.lab import *
 from checks.lab import Account, expression_of
+from checks.walks import character, pictures_of
 
 SHAPE = (4, 2, 3, 6)
 CROWD = (8, 3, 12, 14)  # enough numbers for statistics
@@ -116,40 +117,6 @@ def mixed_alike(plain, other):
     return left > 1e-4 or rms(result - (torch.stack(parts, 1) @ weights)[:, 0]) < 1e-4
 
 
-def character(z, steps=None):
-    """What tells standard normal numbers, all of them independent, from others.
-
-    Args:
-        z: (B, C, H, W), or one such picture a step on top of each other.
-        steps: how many these are.
-    """
-    z = z.double()
-    n = z.numel()
-    if not n or not z.isfinite().all():
-        return "no noise to look at"
-    margin = 6 * math.sqrt(2 / n)  # of the difference of two draws, for numbers of variance 1
-    spread = z.std().item()
-
-    def likeness(axis):
-        size = z.shape[axis] - 1
-        pairs = z.narrow(axis, 0, size) * z.narrow(axis, 1, size)
-        return near(pairs.mean().item() / max(spread**2, 1e-9), 1.5 * margin)
-
-    noise, z = z, z.reshape(steps or 1, -1, *z.shape[1:])
-    axes = {"steps": 0, "images": 1, "channels": 2, "rows": 3, "columns": 4}
-    return {
-        "mean": near(min(max(z.mean().item(), -1), 1), margin),
-        "spread": near(min(spread, 2), margin),
-        "share beyond two": near((z.abs() > 2).double().mean().item(), 0.25 * margin),
-        "noise of an image, compared with the others": twins(noise),
-        **{
-            f"likeness of {name}": likeness(axis)
-            for name, axis in axes.items()
-            if axis or steps is not None
-        },
-    }
-
-
 def repeated(z, steps, start):
     """How much of what a step added is the noise that the walk started from, at most."""
     if not steps or not z.isfinite().all():
@@ -182,13 +149,6 @@ def draws(draw):
         "without: torch.manual_seed decides": torch.equal(default, default_again),
         "without: the next draw is the same": torch.equal(default_again, draw(None)),
     }
-
-
-def pictures_of(call, batch):
-    """The pictures of a call; once, where labels and null labels went together, by halves or by turns."""
-    x = call["x"]
-    by_turns = len(x) == 2 * batch and torch.equal(x[::2], x[1::2])
-    return x[::2] if by_turns else x[:batch]
 
 
 def walk_of(model, batch):

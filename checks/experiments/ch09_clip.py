@@ -4,8 +4,12 @@ Numbers are looked at through a toy with the interface of open_clip's models, wh
 one experiment takes open_clip's own class.
 """
 
-from checks import experiment, misconception
+from itertools import pairwise
+
+from checks import experiment, fake_device, misconception
+from checks.fake_device import on_the_device
 from checks.lab import *
+from checks.walks import character, pictures_of
 
 CLASSES = ["star", "arrow", "ring", "Owl", "ice cream", "unicorn", "yacht", "diamond", "elk"]
 
@@ -67,7 +71,7 @@ def templates(impl):
 @experiment(
     "9.2",
     "Captions become directions: rows of length 1",
-    points=2,
+    points=1,
     hint=(
         "Which axis holds the D numbers of one caption?",
         "Divide each row by its own length: F.normalize(…, dim=-1).",
@@ -79,10 +83,39 @@ def prompts_are_directions(impl):
     return {"texts": texts, "carries a graph": has_graph(texts)}
 
 
+def as_on_the_cpu(encode):
+    """encode(where): the device of what comes out on the pretended device, and whether it is right."""
+
+    def run():
+        here, there = (encode(where).detach() for where in ("cpu", fake_device.NAME))
+        return {
+            "device": there.device.type,
+            "the numbers of the CPU": torch.allclose(here, there.cpu(), atol=1e-5),
+        }
+
+    return on_the_device(run, {"device": fake_device.NAME, "the numbers of the CPU": True})
+
+
+@experiment(
+    "9.2",
+    "On a GPU, the tokens go to where the model is",
+    points=1,
+    hint=(
+        "The tokenizer gives tokens on the CPU; the model's weights may be elsewhere.",
+        "next(clip.parameters()).device, and tokens.to(device).",
+    ),
+)
+def prompts_on_a_device(impl):
+    prompts = ["a star", "a ring", "an arrow"]
+    return as_on_the_cpu(
+        lambda where: impl.encode_prompts(toy_clip().to(where), prompts, toy_tokenizer)
+    )
+
+
 @experiment(
     "9.3",
     "A picture is brought to the size and the range that CLIP was trained on",
-    points=3,
+    points=2,
     hint=(
         "Print the smallest and the largest number, and the shape, after each of your steps.",
         "(x + 1)/2, clamp to [0, 1], bicubic with antialias=True to image_size, minus mean, divided by std, "
@@ -100,10 +133,26 @@ def pictures_are_prepared(impl):
 
 @experiment(
     "9.3",
+    "On a GPU, mean and std are where the pictures are",
+    points=1,
+    hint=(
+        "torch.tensor(…) makes a tensor on the CPU.",
+        "x.new_tensor(clip.visual.image_mean) is on the device of x, and of its type.",
+    ),
+)
+def pictures_on_a_device(impl):
+    return as_on_the_cpu(
+        lambda where: impl.encode_images(toy_clip().to(where), images(3, 3, 8, 11).to(where))
+    )
+
+
+@experiment(
+    "9.3",
     "It works with open_clip's own class, whose image_size is one number",
     points=1,
     hint=(
-        "visual.image_size is an int for a square and a pair for other shapes: your code meets both.",
+        "visual.image_size is an int for a square and a pair for other shapes: your code meets both. "
+        "The whole picture is brought to that size, also one that is no square.",
         "size = (size, size) if isinstance(size, int) else tuple(size)",
     ),
 )
@@ -115,7 +164,11 @@ def open_clip_takes_it(impl):
     words = {"context_length": 6, "vocab_size": 90, "width": 16, "heads": 2, "layers": 1}
     clip = open_clip.CLIP(12, tower, words).to(lab_dtype()).eval()
     clip.visual.image_mean, clip.visual.image_std = (0.48, 0.46, 0.41), (0.27, 0.26, 0.28)
-    return impl.encode_images(clip, images(3, 3, 16, 16))
+    return {
+        "open_clip": impl.encode_images(clip, images(3, 3, 16, 20)),
+        # In some towers of open_clip's the number has become a pair.
+        "one number": impl.encode_images(toy_clip(8), images(3, 3, 12, 20)),
+    }
 
 
 def lab_dtype():
@@ -349,7 +402,10 @@ def v_and_labels(impl):
     ),
 )
 def beside_the_model(impl):
-    return nudged(impl, through_model=False)[0]
+    return {
+        "noise": nudged(impl, through_model=False)[0],
+        "v": nudged(impl, through_model=False, target="v", guidance_scale=2.5)[0],
+    }
 
 
 @experiment(
@@ -412,7 +468,11 @@ def walked(impl, **options):
     ),
 )
 def guided_walk(impl):
-    return {"noise": walked(impl), "v": walked(impl, target="v", guidance_scale=2.0)}
+    return {
+        "noise": walked(impl),
+        "v": walked(impl, target="v", guidance_scale=2.0),
+        "v, beside the model": walked(impl, target="v", guidance_scale=2.0, through_model=False),
+    }
 
 
 @experiment(
@@ -422,14 +482,17 @@ def guided_walk(impl):
     star=True,
     hint=(
         "The interval counts timesteps, not steps; both of its ends belong to it.",
-        "lowest <= t <= highest; outside, the same with clip_scale = 0. And 0 ≤ lowest ≤ highest < T, or a "
-        "ValueError.",
+        "lowest <= t <= highest; outside, the same with clip_scale = 0: still noise, whatever the model "
+        "predicts, and with guidance_scale. And 0 ≤ lowest ≤ highest < T, or a ValueError.",
     ),
 )
 def in_the_interval(impl):
     # The walk visits 11, 7, 3.
+    options = {"target": "v", "guidance_scale": 2.0}
     return {
-        **{str(i): walked(impl, interval=i) for i in ((3, 7), (0, 2), (11, 11), (4, 11))},
+        **{
+            str(i): walked(impl, interval=i, **options) for i in ((3, 7), (0, 2), (11, 11), (4, 11))
+        },
         **{
             f"refused {i}": raises(lambda i=i: walked(impl, interval=i))
             for i in ((-1, 3), (5, 4), (3, 12), (0, 11))
@@ -437,38 +500,74 @@ def in_the_interval(impl):
     }
 
 
+CROWD = (8, 3, 12, 14)  # enough numbers for statistics
+
+
 @experiment(
     "9.8",
-    "The model is in eval mode meanwhile and in its own mode afterwards; the start is noise",
+    "The model is in eval mode meanwhile and in its own mode afterwards; start and noise are drawn",
     points=1,
     star=True,
     hint=(
         "Dropout is no part of a prediction: model.eval(), and back to what it was.",
-        "Draw the start with torch.randn(shape, generator=generator) when no noise is given.",
+        "Draw the start with torch.randn(shape, generator=generator) when no noise is given, and only then. "
+        "Hand eta and the generator to ddim_step. No seed is set.",
     ),
 )
 def mode_and_start(impl):
     model = toy_model(5).train()
     in_training = walked(impl, model=model)
-    start = toy_model(5)
+    start, given = toy_model(5), toy_model(5)
     seeds = [torch.Generator().manual_seed(s) for s in (1, 1, 2)]
     one, again, other = (
         walked(impl, model=start if k == 0 else None, noise=None, generator=g, steps=2, eta=1.0)
         for k, g in enumerate(seeds)
     )
-    first = start.seen[0]["x"]  # (3, 3, 6, 8)
-    fixed = [walked(impl, generator=torch.Generator().manual_seed(s), eta=1.0) for s in (1, 2)]
+    walked(impl, model=given, generator=torch.Generator(), eta=1.0, steps=1)
+    torch.manual_seed(1)
+    by_default = [walked(impl, noise=None, steps=1) for _ in range(2)]
     return {
         "from training mode": in_training,
         "mode afterwards": model.training,
         "mode afterwards, from eval mode": start.training,
         "modes seen": sorted({call["training"] for call in model.seen}),
         "carries a graph": has_graph(in_training),
-        "mean of the start": near(first.mean(), 6 / first.numel() ** 0.5),
-        "variance of the start": near(first.var(), 6 * (2 / first.numel()) ** 0.5),
         "one seed, one picture": torch.equal(one, again),
         "another seed, another picture": not torch.equal(one, other),
-        "eta=1 adds noise on the way": not torch.equal(*fixed),
+        "without a generator, the next draw is another one": not torch.equal(*by_default),
+        "start, where noise and a generator are given": shown(given, 3)[11],
+        **drawn_on_the_way(impl),
+    }
+
+
+def shown(model, batch):
+    """The pictures at each timestep of a walk, whether the model was shown all at once or one by one."""
+    calls = {}
+    for call in model.seen:
+        calls.setdefault(int(call["t"][0]), []).append(call["x"])
+    return {t: pictures_of({"x": torch.cat(x)}, batch) for t, x in calls.items()}
+
+
+def drawn_on_the_way(impl):
+    """What the start is like, and what eta = 1 adds to each step of one's own, in units of its sigma."""
+    batch, texts, clip = CROWD[0], toy_texts(1), toy_clip()
+    schedule = impl.chapter(5).NoiseSchedule(torch.tensor([0.2, 0.3, 0.4, 0.6]))
+    step, model = impl.chapter(7).ddim_step, toy_model(5)
+    out = impl.guided_sample_loop(model, schedule, CROWD, clip, texts, steps=4, eta=1.0)
+    way = [*shown(model, batch).items(), (-1, out)]
+    added = []
+    for (t, x), (t_next, after) in pairwise(way):
+        said = impl.clip_guidance(model, schedule, x, torch.full((batch,), t), clip, texts)
+        calm, noisy = (
+            step(schedule, x, t, t_next, said, eta=1.0, noise=torch.full(CROWD, z))[0]
+            for z in (0.0, 1.0)
+        )
+        sigma = (noisy - calm).mean()
+        added.append((after - calm) / sigma if t_next >= 0 else after - calm)
+    return {
+        "start": character(way[0][1]),
+        "added in each step": character(torch.cat(added[:-1] or [out[:0]]), len(added) - 1 or None),
+        "added in the last step": bool(added[-1].abs().max() > 1e-3),
     }
 
 
@@ -556,6 +655,11 @@ misconception(
     edit=("@torch.no_grad()\ndef encode_prompts", "def encode_prompts"),
 )
 misconception(
+    "9.2",
+    "the tokens stay on the CPU, wherever the model is",
+    edit=("tokens.to(device)", "tokens"),
+)
+misconception(
     "9.3",
     "pictures are given in [−1, 1]: CLIP's mean and std are those of [0, 1]",
     edit=("((batch + 1) / 2).clamp(0, 1)", "batch"),
@@ -608,6 +712,11 @@ misconception(
 )
 misconception(
     "9.3",
+    "mean and std are made on the CPU, wherever the pictures are",
+    edit=("x.new_tensor(values).view", "torch.tensor(values, dtype=x.dtype).view"),
+)
+misconception(
+    "9.3",
     "mean and std have changed places",
     edit=("(pixels - mean) / std", "(pixels - std) / mean"),
 )
@@ -642,6 +751,18 @@ misconception(
     "9.3",
     "height and width of image_size have changed places",
     edit=("else tuple(size)", "else tuple(size)[::-1]"),
+)
+misconception(
+    "9.3",
+    "what goes beyond a square is cut off where image_size is one number: the whole picture is brought to it",
+    edit=(
+        "        pixels = F.interpolate(",
+        "        if isinstance(clip.visual.image_size, int):\n"
+        "            side = min(pixels.shape[-2:])\n"
+        "            top, left = ((n - side) // 2 for n in pixels.shape[-2:])\n"
+        "            pixels = pixels[..., top : top + side, left : left + side]\n"
+        "        pixels = F.interpolate(",
+    ),
 )
 misconception(
     "9.3",
@@ -946,6 +1067,24 @@ misconception(
 )
 misconception(
     "9.7",
+    "with through_model=False x_0 is differentiated by hand, by 1/√alpha_bar: for v that is √alpha_bar",
+    edit=(
+        "        (gradient,) = torch.autograd.grad(similarity, x_t)\n",
+        "        (gradient,) = torch.autograd.grad(similarity, x_t if through_model else x_0)\n"
+        "        if not through_model:\n"
+        "            gradient = gradient / per_image(schedule.alpha_bars, t).sqrt()\n",
+    ),
+)
+misconception(
+    "9.7",
+    "with through_model=False classifier-free guidance is left out",
+    edit=(
+        "prediction = guided_prediction(model, x_t, t, y, guidance_scale)",
+        "prediction = guided_prediction(model, x_t, t, y, guidance_scale if through_model else 1.0)",
+    ),
+)
+misconception(
+    "9.7",
     "a prediction of v is nudged as if it were noise",
     edit=(
         "noise = predict_noise(schedule, x_t.detach(), t, x_0.detach())",
@@ -1051,6 +1190,27 @@ misconception(
 )
 misconception(
     "9.8",
+    "outside the interval a prediction of v is taken for noise",
+    edit=(
+        "x_0 = predict_x0(self.schedule, x_t, t, prediction, self.target)",
+        "x_0 = predict_x0(self.schedule, x_t, t, prediction)",
+    ),
+)
+misconception(
+    "9.8",
+    "outside the interval classifier-free guidance is left out, too",
+    edit=(
+        "prediction = guided_prediction(self.model, x_t, t, y, self.guidance_scale)",
+        "prediction = guided_prediction(self.model, x_t, t, y)",
+    ),
+)
+misconception(
+    "9.8",
+    "through_model is not handed on: the gradient always goes through the model",
+    edit=("        through_model=through_model,\n", ""),
+)
+misconception(
+    "9.8",
     "the nudged noise is taken for the model's own target (v): tell ddim_step that it is noise",
     edit=('target="noise",\n        clip=clip_x0,', "target=target,\n        clip=clip_x0,"),
 )
@@ -1071,6 +1231,30 @@ misconception(
         "noise=noise,\n        generator=generator,",
         "noise=None,\n        generator=generator,",
     ),
+)
+misconception(
+    "9.8",
+    "the start that was given is ignored where there is a generator",
+    edit=(
+        "noise=noise,\n        generator=generator,",
+        "noise=None if generator else noise,\n        generator=generator,",
+    ),
+)
+misconception(
+    "9.8",
+    "all pictures start from the same noise",
+    edit=(
+        "noise=noise,\n        generator=generator,",
+        "noise=torch.randn(1, *shape[1:], generator=generator).repeat(shape[0], 1, 1, 1)\n"
+        "        if noise is None\n"
+        "        else noise,\n"
+        "        generator=generator,",
+    ),
+)
+misconception(
+    "9.8",
+    "the loop sets a seed: the same pictures each time",
+    edit=("    guided = ClipGuided(", "    torch.manual_seed(0)\n    guided = ClipGuided("),
 )
 misconception(
     "9.8",

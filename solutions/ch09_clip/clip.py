@@ -291,7 +291,7 @@ def guided_sample_loop(
         interval: (lowest, highest) timestep at which the text has a say, both included; None for all.
         steps, eta: as in `ddim_sample_loop`.
         noise: (B, C, H, W) to start from; drawn when None, on the device of the model.
-        generator: for every random draw; torch's own when None.
+        generator: for every random draw; torch's own when None. No seed is set.
         The others are those of `clip_guidance`.
 
     Returns:

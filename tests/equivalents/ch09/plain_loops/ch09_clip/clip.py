@@ -27,10 +27,10 @@ def unit(vector):
 
 
 def encode_prompts(clip, prompts, tokenizer):
-    found = []
+    found, device = [], next(clip.parameters()).device
     with torch.inference_mode(False), torch.no_grad():
         for prompt in prompts:
-            vector = clip.encode_text(tokenizer([prompt]))[0]
+            vector = clip.encode_text(tokenizer([prompt]).to(device))[0]
             found.append(unit(vector))
     return torch.stack(found)
 
@@ -137,10 +137,15 @@ def guided_sample_loop(
         raise ValueError("no such interval")
     mode = model.training
     model.train(False)
-    x = torch.empty(shape).normal_(generator=generator) if noise is None else noise.clone()
+    device = next(model.parameters()).device
+    x = (
+        torch.empty(shape).normal_(generator=generator).to(device)
+        if noise is None
+        else noise.clone()
+    )
     walk = [*ddim_timesteps(T, steps), -1]
     for here, there in itertools.pairwise(walk):
-        t = torch.tensor([here] * len(x))
+        t = torch.tensor([here] * len(x), device=device)
         scale = clip_scale if interval[0] <= here <= interval[1] else 0
         eps = clip_guidance(
             model, schedule, x, t, clip, texts, y, scale, guidance_scale, target, through_model
@@ -152,6 +157,6 @@ def guided_sample_loop(
         sigma = eta * math.sqrt((1 - after) / (1 - now)) * math.sqrt(1 - now / after)
         x = math.sqrt(after) * picture + math.sqrt(max(0, 1 - after - sigma**2)) * eps
         if sigma:
-            x = x + sigma * torch.empty(shape).normal_(generator=generator)
+            x = x + sigma * torch.empty(shape).normal_(generator=generator).to(device)
     model.train(mode)
     return x

@@ -126,13 +126,14 @@ def guided_sample_loop(
     training = model.training
     try:
         model.eval()
-        x = noise if noise is not None else torch.randn(*shape, generator=generator)
+        device = next(model.parameters()).device
+        x = noise if noise is not None else torch.randn(*shape, generator=generator).to(device)
         for t, t_next in pairwise([*ddim_timesteps(schedule.timesteps, steps), -1]):
             eps = clip_guidance(
                 model,
                 schedule,
                 x,
-                torch.full((shape[0],), t),
+                torch.full((shape[0],), t, device=device),
                 clip,
                 texts,
                 y=y,
