@@ -459,7 +459,7 @@ def walked(impl, **options):
 @experiment(
     "9.8",
     "A walk in which the text has a say at every step",
-    points=2,
+    points=1,
     star=True,
     hint=(
         "What comes out of clip_guidance is noise, whatever the model predicts: tell ddim_step so.",
@@ -569,6 +569,33 @@ def drawn_on_the_way(impl):
         "added in each step": character(torch.cat(added[:-1] or [out[:0]]), len(added) - 1 or None),
         "added in the last step": bool(added[-1].abs().max() > 1e-3),
     }
+
+
+@experiment(
+    "9.8",
+    "On a GPU, the start is where the model is",
+    points=1,
+    star=True,
+    hint=(
+        "torch.randn(shape) draws on the CPU.",
+        "torch.randn(shape, generator=generator).to(next(model.parameters()).device)",
+    ),
+)
+def start_on_a_device(impl):
+    right = {"start": fake_device.NAME}
+
+    def run():
+        here = fake_device.NAME
+        model, clip = (each.to(here) for each in (toy_model(5), toy_clip()))
+        schedule, texts = (each.to(here) for each in (short_schedule(impl), toy_texts(1)))
+        try:
+            impl.guided_sample_loop(model, schedule, (2, 3, 6, 8), clip, texts, steps=2)
+        except RuntimeError:  # what follows from a start in the wrong place
+            if not model.seen:
+                raise
+        return {"start": model.seen[0]["x"].device.type if model.seen else "the model is not asked"}
+
+    return on_the_device(run, right)
 
 
 misconception(
@@ -1250,6 +1277,11 @@ misconception(
         "        else noise,\n"
         "        generator=generator,",
     ),
+)
+misconception(
+    "9.8",
+    "the start stays on the CPU, wherever the model is",
+    edit=("device=device,", 'device="cpu",'),
 )
 misconception(
     "9.8",
