@@ -28,6 +28,13 @@ def turned(before, after):
     return [words[k if sure else -1] for k, sure in zip(which.tolist(), best > 0.9, strict=True)]
 
 
+def turned_each(image, after):
+    """The same of what came of one image (C, H, W), time after time."""
+    if all(isinstance(x, torch.Tensor) and x.shape == image.shape for x in after):
+        return turned(image.expand(len(after), -1, -1, -1), torch.stack(list(after)))
+    return [NEITHER] * len(after)
+
+
 def centred(x):
     x = x.detach().float()
     x = x - x.mean((1, 2, 3), keepdim=True)
@@ -143,6 +150,23 @@ def every(loader):
     return [int(label) for _, y in pairs_of(loader) for label in y]
 
 
+def stay(epochs):
+    """The share of neighbours in one epoch that are neighbours in the next, too."""
+    beside = [{frozenset(pair) for pair in pairwise(order)} for order in epochs]
+    kept = sum(len(a & b) for a, b in pairwise(beside))
+    return kept / max(1, sum(map(len, beside[1:])))
+
+
+def correlation(epochs):
+    """Of an image's places in one epoch and the next, on average."""
+    found = []
+    for a, b in pairwise(epochs):
+        both = sorted(set(a) & set(b))
+        if len(both) > 2:
+            found.append(np.corrcoef([[order.index(i) for i in both] for order in (a, b)])[0, 1])
+    return sum(found) / max(1, len(found))
+
+
 @experiment(
     "1.1",
     "bytes 0…255 become float32 in [−1, 1]",
@@ -201,7 +225,7 @@ def floats_to_model_range(impl):
 def other_dtypes(impl):
     given = {
         dtype: noted(uint8_images(3, 4, 6).to(dtype), f"uint8_images(3, 4, 6).to({dtype})")
-        for dtype in (torch.int64, torch.int16, torch.bool)
+        for dtype in (torch.int64, torch.int32, torch.int16, torch.int8, torch.bool)
     }
     return {
         str(dtype).removeprefix("torch."): raises(lambda x=x: impl.to_model_range(x))
@@ -214,7 +238,8 @@ def other_dtypes(impl):
     "to_image clamps, then moves [−1, 1] to [0, 1]",
     points=1,
     hint=(
-        "It undoes to_model_range for floats. What is 2 · image − 1 turned around?",
+        "It undoes to_model_range for floats. What is 2 · image − 1 turned around? A bright picture, with "
+        "nothing below 0, goes the same way.",
         "A sampler's output reaches a little beyond −1 and 1: cut that off at −1 and 1, in a new tensor.",
         "(x.clamp(-1, 1) + 1) / 2",
     ),
@@ -224,6 +249,8 @@ def back_to_an_image(impl):
         "within the range": impl.to_image(images(2, 3, 4, 6)),
         "beyond it": impl.to_image(normal(3, 4, 6)),
         "any shape": impl.to_image(normal(40)),
+        # A bright picture has nothing below 0, and is in the model's range all the same.
+        "nothing below 0": impl.to_image(noted(images(3, 4, 6).abs(), "images(3, 4, 6).abs()")),
     }
 
 
@@ -240,15 +267,23 @@ def back_to_an_image(impl):
 )
 def flips_of_a_batch(impl):
     batches, size = 20, 120
-    given = [uint8_images(size, 3, 4, 6, seed=k) for k in range(4)]
+    floats = noted((images(size, 3, 4, 6) + 1) / 2, f"(images({size}, 3, 4, 6) + 1) / 2")
+    # Bytes and floats, coloured and grey.
+    given = [
+        uint8_images(size, 3, 4, 6),
+        floats,
+        uint8_images(size, 3, 4, 6, seed=2),
+        uint8_images(size, 1, 4, 6, seed=3),
+    ]
     x = [impl.train_transform(given[k % 4]) for k in range(batches)]
-    words = turned(torch.cat(given).repeat(batches // 4, 1, 1, 1), torch.cat(x))
-    by_batch = [words[k : k + size] for k in range(0, len(words), size)]
+    by_batch = [turned(given[k % 4], each) for k, each in enumerate(x)]
+    words = [word for batch in by_batch for word in batch]
     counts = {batch.count(MIRRORED) for batch in by_batch}
     pairs = batches * (size - 1)
     share = near(words.count(MIRRORED) / len(words), 0.12)
     return {
         "values, sorted": pixels(x[0]),
+        "values of floats, sorted": pixels(x[1]),
         "images are": kinds(words),
         # Six sigma of a difference of two such shares are 0.09 for coins of their own. One coin a batch
         # leaves the share to 20 coins: there it is not looked at.
@@ -268,20 +303,23 @@ def flips_of_a_batch(impl):
     points=1,
     hint=(
         "The loader hands over one image (C, H, W) at a time: there is no batch axis then.",
-        "x.shape[:-3] is () for one image and (B,) for a batch: torch.rand(x.shape[:-3]) fits both. "
+        "x.shape[:-3] is () for one image and (B,) for a batch: torch.rand(x.shape[:-3]) < 0.5 fits both. "
         "With flip=False only the range changes.",
     ),
 )
 def flips_of_single_images(impl):
     image, batch = uint8_images(3, 4, 6), uint8_images(20, 3, 4, 6)
-    singles = [impl.train_transform(image) for _ in range(40)]
-    words = [turned(image[None], x[None])[0] for x in singles]
+    times = 1200
+    singles = [impl.train_transform(image) for _ in range(times)]
+    words = turned_each(image, singles)
     still = impl.train_transform(batch, flip=False)
     alone = len(set(words)) == 1 and NEITHER not in words
     return {
         "values, sorted": pixels(singles[0]),
         # Which of the two ways it is may be up to where the random numbers begin.
-        "40 times the same image is": "always the same way" if alone else kinds(words),
+        f"{times} times the same image is": "always the same way" if alone else kinds(words),
+        # Six sigma of a difference of two.
+        "share mirrored": None if alone else near(words.count(MIRRORED) / times, 0.125),
         "with flip=False they are": kinds(turned(batch, still)),
         "with flip=False, values, sorted": pixels(still),
     }
@@ -292,7 +330,8 @@ def flips_of_single_images(impl):
     "the coins come from the generator, or from torch's own",
     points=1,
     hint=(
-        "What makes an experiment repeatable: where do your random numbers come from?",
+        "What makes an experiment repeatable: where do your random numbers come from, for a batch and "
+        "for a single image?",
         "Hand the generator on to torch.rand. NumPy's and Python's random numbers know nothing of it, "
         "and setting a seed in the function would make every call the same.",
         "torch.rand(…, generator=generator): None there means torch's global one.",
@@ -301,11 +340,20 @@ def flips_of_single_images(impl):
 def where_the_coins_come_from(impl):
     batch = uint8_images(8, 3, 4, 6)
 
-    def flips(generator=None):
+    def of_batches(generator=None):
         # Several calls: one coin a batch should not look like coins that are always the same.
         made = [impl.train_transform(batch, generator=generator) for _ in range(10)]
         return turned(batch.repeat(10, 1, 1, 1), torch.cat(made))
 
+    def of_single_images(generator=None):
+        made = [impl.train_transform(batch[0], generator=generator) for _ in range(80)]
+        return turned_each(batch[0], made)
+
+    return {"batches": coins(of_batches), "single images": coins(of_single_images)}
+
+
+def coins(flips):
+    """What flips(generator=None) has to do with the generator and with torch's own state."""
     before = torch.get_rng_state()
     first, second = (torch.Generator().manual_seed(5) for _ in range(2))
     once, again, later = flips(first), flips(second), flips(first)
@@ -499,23 +547,34 @@ def flips_in_training_only(impl):
 
 @experiment(
     "1.6",
-    "training has a new order each epoch, validation always the same, and no seed is set",
+    "training has a new random order each epoch, validation always the same, and no seed is set",
     points=1,
     hint=(
         "In which order do images come in the first epoch, and in the second?",
         "shuffle=True for training, so that gradients of neighbours in the file are not always "
-        "added together; shuffle=False for validation. A seed set along the way would restart "
+        "added together: single images, not blocks of them, and all of them before the last batch is "
+        "dropped. shuffle=False for validation. A seed set along the way would restart "
         "everybody's random numbers: leave torch.manual_seed to the main program.",
     ),
 )
 def order(impl):
-    pictures, numbers = numbered(60)
-    train, val = loaders(impl, pictures, numbers, 5, val_fraction=0.25)
-    first, second = every(train), every(train)
+    pictures, numbers = numbered(120)
+    # 90 for training, of which 2 are dropped: others in each epoch.
+    train, val = loaders(impl, pictures, numbers, 8, val_fraction=0.25)
+    epochs = [every(train) for _ in range(7)]
+    first, second, *_ = epochs
+    small = pictures[:60], numbers[:60], 5
 
     def one_epoch():
-        for loader in loaders(impl, pictures, numbers, 5, val_fraction=0.25):
+        for loader in loaders(impl, *small, val_fraction=0.25):
             every(loader)
+
+    def first_order(others):
+        # `others` are NumPy's and Python's seed: what torch draws, or the seed of a program, stays.
+        torch.manual_seed(1)
+        np.random.seed(others)
+        random.seed(others)
+        return every(loaders(impl, *small, val_fraction=0.25)[0])
 
     # A split that sets a seed has lost its points in 1.5.
     by_the_split = set_anew(lambda: impl.split_dataset(60, 0.25))
@@ -523,6 +582,14 @@ def order(impl):
         "images in these epochs": [len(first), len(second)],
         "training, first and second epoch": equal(first, second),
         "an image twice in an epoch": some(len(set(first)) < len(first)),
+        # Right: once in 10^10.
+        "training images that never come": some(len(set().union(*epochs)) < 90),
+        # By chance one of 40 neighbours stays one, and places correlate with sigma 0.04.
+        "most neighbours stay neighbours": "yes" if stay(epochs) > 0.3 else "no",
+        "an image's place in one epoch tells that in the next": "yes"
+        if abs(correlation(epochs)) > 0.3
+        else "no",
+        "after the same torch.manual_seed": equal(first_order(1), first_order(2)),
         "validation, first and second time": equal(every(val), every(val)),
         "global random states that are set anew": [
             whose for whose in set_anew(one_epoch) if whose not in by_the_split
@@ -651,6 +718,54 @@ misconception(
     "1.2",
     "clamp_ with an underscore changes the tensor that was handed over",
     edit=("(x.clamp(-1, 1) + 1) / 2", "(x.clamp_(-1, 1) + 1) / 2"),
+)
+misconception(
+    "1.2",
+    "whether an image still has to be shifted is guessed from its values: one with nothing below 0 is not",
+    edit=(
+        "return (x.clamp(-1, 1) + 1) / 2",
+        "return x.clamp(0, 1) if x.min() >= 0 else (x.clamp(-1, 1) + 1) / 2",
+    ),
+)
+misconception(
+    "1.3",
+    "single images are not mirrored with probability 0.5 (torch.randn(1) < 0.5 is true 69 times in 100)",
+    edit=(
+        "device=where).to(x.device) < 0.5",
+        "device=where).to(x.device) < 0.5\n"
+        "        if x.ndim == 3:\n"
+        "            mirrored = torch.randn((), generator=generator) < 0.5",
+    ),
+)
+misconception(
+    "1.3",
+    "the generator is ignored for single images: they have a draw of their own in the code",
+    edit=(
+        "torch.rand(x.shape[:-3], generator=generator, device=where)",
+        "torch.rand(x.shape[:-3], generator=generator if x.ndim > 3 else None)",
+    ),
+)
+misconception(
+    "1.3",
+    "the coins of single images come from Python or NumPy, which no torch seed and no generator reaches",
+    edit=(
+        "torch.rand(x.shape[:-3], generator=generator, device=where)",
+        "(torch.rand(x.shape[:-3], generator=generator) if x.ndim > 3\n"
+        "            else torch.as_tensor(np.random.rand()))",
+    ),
+)
+misconception(
+    "1.3",
+    "train_transform takes every image for bytes, where to_model_range looks at the dtype",
+    edit=(
+        "    x = to_model_range(image)\n    if flip",
+        "    x = image.float() / 127.5 - 1\n    if flip",
+    ),
+)
+misconception(
+    "1.3",
+    "only bytes are mirrored, floats are not",
+    edit=("    if flip:\n", "    if flip and image.dtype == torch.uint8:\n"),
 )
 misconception(
     "1.3",
@@ -928,6 +1043,47 @@ misconception(
     "1.6",
     "training is not shuffled anew each epoch",
     edit=("train_set, shuffle=True", "train_set, shuffle=False"),
+)
+misconception(
+    "1.6",
+    "training is cut to full batches before it is shuffled: the same last images are never trained on",
+    edit=(
+        "ImageDataset(images, labels, train, _TrainTransform(flip))",
+        "ImageDataset(images, labels, train[: len(train) // batch_size * batch_size],\n"
+        "                             _TrainTransform(flip))",
+    ),
+)
+misconception(
+    "1.6",
+    "batches are made once and only their order is shuffled: the same images always come together",
+    edit=(
+        (
+            "    train_set = ImageDataset(",
+            "    size, full = batch_size, len(train) // batch_size\n"
+            "    class Blocks:\n"
+            "        def __len__(self):\n"
+            "            return full\n"
+            "        def __iter__(self):\n"
+            "            for k in torch.randperm(full).tolist():\n"
+            "                yield list(range(k * size, (k + 1) * size))\n"
+            "    train_set = ImageDataset(",
+        ),
+        (
+            "DataLoader(train_set, shuffle=True, drop_last=True, generator=shuffling, **shared)",
+            "DataLoader(train_set, batch_sampler=Blocks(), num_workers=num_workers)",
+        ),
+    ),
+)
+misconception(
+    "1.6",
+    "the order of training comes from NumPy or Python, which torch.manual_seed does not reach",
+    edit=(
+        "DataLoader(train_set, shuffle=True, drop_last=True, generator=shuffling, **shared)",
+        "DataLoader(train_set, drop_last=True, sampler=type('Sampler', (), {\n"
+        "            '__len__': lambda self: len(train),\n"
+        "            '__iter__': lambda self: iter(np.random.permutation(len(train)).tolist()),\n"
+        "        })(), **shared)",
+    ),
 )
 misconception(
     "1.6",

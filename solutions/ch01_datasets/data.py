@@ -197,13 +197,15 @@ def make_loaders(
     The images of each are those of `split_dataset(N, val_fraction, seed)`.
 
     Training goes through `train_transform`: every time an image comes up it is flipped or not by a
-    new draw. Each epoch (one pass over the loader) has a new random order, no image comes twice in it,
-    and a last batch of fewer than B images is dropped: every step then has the same weight.
+    new draw. Each epoch (one pass over the loader) has a new random order of all training images, no
+    image comes twice in it, and a last batch of fewer than B images is dropped: every step then has the
+    same weight, and in each epoch others are left out.
 
     Validation goes through `eval_transform`: every image, each once, in the same order each time, the
     last batch as small as it comes. So two validation losses differ by the model only.
 
-    No seed of torch's, NumPy's or Python's global random numbers is set, in here or while loading.
+    No seed of torch's, NumPy's or Python's global random numbers is set, in here or while loading; and
+    NumPy's and Python's are not used: after the same torch.manual_seed training comes in the same order.
 
     Args:
         images: (N, C, H, W) uint8.
