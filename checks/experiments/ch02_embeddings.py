@@ -110,7 +110,9 @@ def begins_with_zeros_and_ones(impl):
 )
 def turns_at_its_frequency(impl):
     t = timesteps(0, 1, 2, 50, 7, 10, 7)
-    return {f"dim {dim}": impl.SinusoidalPositionEmbeddings(dim)(t) for dim in (4, 10, 16)}
+    modules = {dim: impl.SinusoidalPositionEmbeddings(dim) for dim in (4, 10, 16)}
+    seen = {f"dim {dim}": module(t) for dim, module in modules.items()}
+    return {**seen, "dim 10, then other timesteps": modules[10](timesteps(3, 50, 0, 9, 1, 2, 8))}
 
 
 @experiment(
@@ -183,7 +185,11 @@ def refuses_odd_lengths(impl):
 def finds_the_rows(impl):
     y = labels(3, 0, 5, 1, 3, 4, 0, 2)
     module = labelled(impl, 5, 8)
-    return {"a batch": module(y), "class 0 alone": module(labels(0))}
+    return {
+        "a batch": module(y),
+        "class 0 alone": module(labels(0)),
+        "the null class alone": module(labels(5, 5, 5)),
+    }
 
 
 @experiment(
@@ -325,14 +331,18 @@ def gradients_arrive(impl):
     hint=(
         "Count: a table of (num_classes + 1) × dim, two layers with their biases, nothing else.",
         "Zeroed or hugely scaled layers keep it from learning: leave them as torch starts them. There is "
-        "no dropout in it either.",
+        "no dropout in it either, and no seed is set.",
     ),
 )
 def starts_ready_to_learn(impl):
     module, table = impl.ConditionEmbedding(4, 8), impl.ClassEmbedding(4, 8)
     t, y = timesteps(1, 10, 50, 1, 2, 10), labels(2, 0, 2, 3, 1, 3)
     target = normal(6, 32)
-    fresh, again = module(t, y), module(t, y)
+    fresh, another = module(t, y), impl.ConditionEmbedding(4, 8)(t, y)
+    torch.manual_seed(7)
+    before = torch.get_rng_state()
+    again = module(t, y)
+    after = torch.get_rng_state()
     table(y)
     losses = descend(
         lambda: ((module(t, y) - target) ** 2).mean(), module.parameters(), 40, rate=0.5
@@ -341,6 +351,8 @@ def starts_ready_to_learn(impl):
         "numbers in the class embedding": distinct(table)["numbers"],
         "numbers in all": distinct(module)["numbers"],
         "moves from call to call": (again - fresh).abs().max().item(),
+        "torch's random state over a call": "the same" if before.equal(after) else "different",
+        "two fresh ones": "the same" if fresh.equal(another) else "different",
         "log10 of its standard deviation": near(fresh.std().clamp(min=1e-9).log10().item(), 1.5),
         "loss left": near(losses[-1] / losses[0], 0.75),
     }
@@ -418,6 +430,15 @@ misconception(
     "2.1",
     "t is divided by the largest t of the batch: an embedding then depends on its neighbours",
     edit=("t[:, None].float()", "t[:, None].float() / t.max().clamp(min=1)"),
+)
+misconception(
+    "2.1",
+    "what one call gave is kept for the next with as many timesteps, whatever t is then",
+    edit=(
+        "return torch.cat([angles.sin(), angles.cos()], dim=1)",
+        "kept = vars(self).setdefault('kept', {})\n"
+        "        return kept.setdefault(len(t), torch.cat([angles.sin(), angles.cos()], dim=1))",
+    ),
 )
 misconception(
     "2.1",
@@ -747,6 +768,11 @@ misconception(
     "2.3",
     "the second Linear has no bias",
     edit=("nn.Linear(4 * dim, 4 * dim))", "nn.Linear(4 * dim, 4 * dim, bias=False))"),
+)
+misconception(
+    "2.3",
+    "a seed is set in forward (torch.manual_seed): everybody's random numbers restart at every call",
+    edit=("return self.mlp(", "torch.manual_seed(0)\n        return self.mlp("),
 )
 misconception(
     "2.3",
