@@ -5,6 +5,7 @@ A U-Net is never compared by values: too much of it is free. Two other ways lead
 returns, so that one can tell where they arrive. *Behaviour*: what moves the output, and what does not.
 """
 
+import inspect
 import re
 from collections import Counter
 from dataclasses import dataclass
@@ -83,7 +84,9 @@ class Embedding(nn.Module):
 
     def __init__(self, num_classes, dim, *args, **kwargs):
         super().__init__()
-        self.dim = dim
+        self.dim, self.num_classes = dim, num_classes
+        self.label = nn.Module()  # some ask chapter 2's for the index of the null class
+        self.label.num_classes = num_classes
 
     def forward(self, t, y=None):
         return self.condition(len(t), 4 * self.dim)
@@ -110,6 +113,10 @@ def required(calls):
     if not calls:
         raise RuntimeError("no ResidualBlock of chapter 3 is called: keep the import that is given")
     return calls
+
+
+def equal(a, b) -> str:
+    return "the same" if torch.equal(a, b) else "different"
 
 
 def same(a, b) -> bool:
@@ -317,9 +324,8 @@ def joins_the_skip_to_what_comes_from_below(impl):
     ),
 )
 def attends_to_every_place(impl):
-    x = normal(3, 16, 4, 6)
-    # Rows of one head: a fused projection may hold q, k, v of one head after the other.
-    module = filled(impl.SelfAttention2d(16, 2), x, names=None, width=8)
+    x = normal(3, 24, 4, 6)
+    module = attention(impl, x)
     x.requires_grad_()
     out = module(x)
     learning = module.train()(x)
@@ -340,9 +346,17 @@ def attends_to_every_place(impl):
     ),
 )
 def attends_to_quiet_numbers(impl):
-    x = normal(3, 16, 4, 6)
-    module = filled(impl.SelfAttention2d(16, 2), x, names=None, width=8)
-    return module(noted(0.01 * x, "0.01 * normal(3, 16, 4, 6)"))
+    x = normal(3, 24, 4, 6)
+    return attention(impl, x)(noted(0.01 * x, "0.01 * normal(3, 24, 4, 6)"))
+
+
+def attention(impl, x):
+    """Attention with weights that depend on what each parameter does.
+
+    The groups (8), the heads (6), the width of a head (4) and half of the channels (12) all differ.
+    """
+    # Rows of one head: a fused projection may hold q, k, v of one head after the other.
+    return filled(impl.SelfAttention2d(24, 6), x, names=None, width=4)
 
 
 def unused(module, call) -> list[str]:
@@ -392,6 +406,7 @@ def works_at_any_size(impl):
     return {
         "3 levels": shape((1, 3, 2), 2, 3, 8, 16, image_size=16),
         "2 levels": shape((2, 1), 4, 3, 6, 10, attention_resolutions=(16,), heads=2),
+        "4 levels": shape((1, 2, 1, 3), 2, 3, 8, 16, image_size=16),
     }
 
 
@@ -419,11 +434,16 @@ def provenance(impl, multipliers):
     return {
         "trouble": trouble,
         "widths": {by(c.size): c.gave.shape[1] for way, c in names if way != "up"},
-        **{f"way up at {by(size)}": arrival(calls, size) for size in [(8, 12), (16, 24)]},
+        **{f"way up at {by(size)}": arrival(calls, size) for size in halvings(multipliers)},
         "without cond": sorted({f"{way} at {by(c.size)}" for way, c in names if not is_told(c)}),
         "a block is called twice": max(times.values()) > 1,
         "all blocks are in model.modules()": all(call.block in inside for call in calls),
     }
+
+
+def halvings(multipliers) -> list[tuple[int, int]]:
+    """The sizes of the levels above the middle, from below, of a picture of 16×24."""
+    return [(16 >> level, 24 >> level) for level in reversed(range(len(multipliers) - 1))]
 
 
 def arrival(calls, size) -> str:
@@ -462,7 +482,7 @@ def is_told(call) -> bool:
 def brings_every_skip_to_its_level(impl):
     return {
         "widths 8, 16, 24": provenance(impl, (1, 2, 3)),
-        "equal widths": provenance(impl, (1, 1, 1)),
+        "equal widths, four levels": provenance(impl, (1, 1, 1, 1)),
     }
 
 
@@ -530,7 +550,8 @@ def which(images_moved: list[int], meant: int) -> str:
 def listens_to_time_and_class(impl):
     model, x, t, y = simplest(impl)
     awake(model, gain=3.0)
-    with torch.no_grad():
+
+    def moves():
         out = drawn(model, x, t, y)
         return {
             "another t for the third image moves": which(
@@ -544,14 +565,27 @@ def listens_to_time_and_class(impl):
             ),
         }
 
+    return in_both_modes(model, moves)
+
+
+def in_both_modes(model, observed):
+    """What is observed in training and what in eval mode, without gradients."""
+    with torch.no_grad():
+        model.train()
+        training = observed()
+        model.eval()
+        return {"in training": training, "in eval mode": observed()}
+
 
 @experiment(
     "4.4",
-    "Grey pictures as well as coloured ones",
+    "Grey pictures as well as coloured ones, and the stem sees them as they are",
     points=1,
     hint=(
         "Grey pictures have 1 channel, coloured ones 3. Where do they enter, and where do they leave?",
         "`channels` is used twice: the stem goes from `channels`, the head's convolution to `channels`.",
+        "A noisy picture reaches far beyond −1 and 1: h = self.stem(x), a convolution with nothing before "
+        "and nothing after it.",
     ),
 )
 def takes_grey_and_coloured_pictures(impl):
@@ -559,12 +593,40 @@ def takes_grey_and_coloured_pictures(impl):
     for channels in (1, 3):
         model, *inputs = simplest(impl, channels)
         shapes[f"{channels} channels"] = shape_of(model(*inputs))
-    return shapes
+    return {**shapes, **entrance(impl)}
+
+
+def entrance(impl):
+    """What of a noisy picture, which reaches far beyond −1 and 1, arrives at the first residual block."""
+    probe, calls = probes(unlike)
+    model, _, t, y = simplest(impl.rebuilt(ResidualBlock=probe))
+
+    def arrives(x):
+        calls.clear()
+        with torch.no_grad():
+            model(x, t, y)
+        return required(calls)[0].x
+
+    x, other = 3 * normal(4, 3, 4, 8), 3 * normal(4, 3, 4, 8, seed=1)
+    h, zero = arrives(x), arrives(0 * x)
+    less = {
+        "what lies beyond −1 and 1": x.clamp(-1, 1),
+        "less than a step of a byte": ((x + 1) * 127.5).round() / 127.5 - 1,
+        "contrast": 2 * x,
+    }
+    added = arrives(x + other) - zero
+    return {
+        "of pictures does not see": [what for what, y in less.items() if same(h, arrives(y))],
+        "negative numbers after the stem": bool((h < 0).any()),
+        "the stem is a convolution alone": torch.allclose(
+            added, h + arrives(other) - 2 * zero, rtol=1e-4, atol=1e-4
+        ),
+    }
 
 
 @experiment(
     "4.4",
-    "y=None is the null class",
+    "y=None is the null class, and labels beside null labels still count",
     points=1,
     hint=(
         "Chapter 2 has done this already: what does ConditionEmbedding do with y=None?",
@@ -574,12 +636,19 @@ def takes_grey_and_coloured_pictures(impl):
 def takes_no_class_for_the_null_class(impl):
     model, x, t, _ = simplest(impl)
     awake(model, gain=3.0)
-    with torch.no_grad():
+
+    def moves():
         none = drawn(model, x, t)
         return {
             "against the null label moves": moved(none, drawn(model, x, t, labels(5, 5, 5, 5))),
             "against class 0 moves": moved(none, drawn(model, x, t, labels(0, 0, 0, 0))),
+            # As in training, where some labels of a batch are dropped.
+            "against real labels of the first and third moves": moved(
+                none, drawn(model, x, t, labels(1, 5, 0, 5))
+            ),
         }
+
+    return in_both_modes(model, moves)
 
 
 @experiment(
@@ -622,13 +691,18 @@ def touched(model) -> str:
     ),
 )
 def ends_with_norm_silu_convolution(impl):
-    probe, _ = probes(levelled)
+    probe, calls = probes(levelled)
     model, *inputs = simplest(impl.rebuilt(ResidualBlock=probe))
+    required(calls)  # else the values are another network's
     fresh = model(*inputs)
     for p in model.parameters():  # of the last convolution, which alone has 3 outputs
         if p.ndim and p.shape[0] == 3:
             p.data.copy_(normal(*p.shape))
-    return {"fresh": "not 0" if fresh.any() else "0", "with random weights": model(*inputs)}
+    return {
+        "fresh": "not 0" if fresh.any() else "0",
+        "with random weights": model(*inputs),
+        "in eval mode": model.eval()(*inputs),
+    }
 
 
 @experiment(
@@ -639,10 +713,23 @@ def ends_with_norm_silu_convolution(impl):
         "Are there layers that are made but not used, or used twice?",
         "[block] * n is one block n times: make each of them in a loop. A parameter without a gradient "
         "belongs to something that forward leaves out, or that is cut off by detach or no_grad.",
+        "Attention is a layer, too: each level has its own, on the way down and on the way up. And no seed "
+        "is set, neither in __init__ nor in forward.",
     ),
 )
 def uses_everything_and_learns(impl):
-    model = impl.UNet(channels=3, num_classes=5, base_width=8, multipliers=(1, 1), image_size=8)
+    def made():
+        return impl.UNet(
+            channels=3,
+            num_classes=5,
+            base_width=8,
+            multipliers=(1, 1),
+            image_size=8,
+            attention_resolutions=(8, 4),
+            heads=2,
+        )
+
+    model, attention = made(), impl.SelfAttention2d(8, 2)
     x, t = images(8, 3, 4, 8), timesteps(1, 2, 5, 10, 20, 40, 3, 7)
     y, noise = labels(0, 1, 2, 3, 4, 5, 0, 1), normal(8, 3, 4, 8, seed=1)
     used = Counter()
@@ -660,13 +747,24 @@ def uses_everything_and_learns(impl):
 
     with Readable():
         found = unused(model, counted)
+        # What attention by itself leaves unused is for 4.3.
+        spared = unused(attention, lambda: attention(normal(8, 8, 4, 8)))
+        another, states = made(), []
+        for seed in (1, 2):
+            torch.manual_seed(seed)
+            another(x, t, y)
+            states.append(torch.get_rng_state())
+    pairs = zip(model.parameters(), another.parameters(), strict=True)
+    alike = all(a.equal(b) for a, b in pairs)
     losses = descend(
         lambda: ((model(x, t, y) - noise) ** 2).mean(), model.parameters(), steps=3, rate=0.3
     )
     return {
-        "without a gradient": found,
+        "without a gradient": [shape for shape in found if shape not in spared],
         "layers used twice": sorted(shape_of(u.weight) for u, times in used.items() if times > 1),
         # Right networks come down to 0.7–0.95 of the first loss, whatever they are made of.
+        "torch's random state after a call, from two seeds": equal(*states),
+        "two fresh networks": "the same" if alike else "different",
         "loss after three steps": "falls" if min(losses) < 0.99 * losses[0] else "does not fall",
     }
 
@@ -687,6 +785,7 @@ def attends_where_it_should(impl):
     turned = []
     probe, calls = probes(lambda number, shape: unlike_or_turned(number, shape, turned))
     probed = impl.rebuilt(ResidualBlock=probe)
+    heads = heads_of(probed)
     options = dict(num_classes=5, base_width=8, multipliers=(1, 2, 1), image_size=16)
     asked = {"attention_resolutions": (8, 4), "heads": 2}
     way, model, inputs = attention_of(probed, calls, **options, **asked)
@@ -699,14 +798,42 @@ def attends_where_it_should(impl):
         if way("up", (24, 40)) == "attention"
         else at_the_end(model, calls, turned, inputs),
     }
-    way, *_ = attention_of(probed, calls, **options, attention_resolutions=(8,), heads=2)
+    way, model, inputs = attention_of(
+        probed, calls, **options, attention_resolutions=(16,), heads=2
+    )
     return {
         **found,
-        "middle, when not asked for": way("middle", (6, 10)),
+        "asked for at level 0 only": {
+            "way down, level 0": way("down", (24, 40)),
+            "way down, level 1": way("down", (12, 20)),
+            "middle": way("middle", (6, 10)),
+            "way up, level 0": way("up", (24, 40))
+            if way("up", (24, 40)) == "attention"
+            else at_the_end(model, calls, turned, inputs),
+        },
+        "other numbers of heads where 2 were asked for": sorted(set(heads) - {2}),
         "3 heads for 8 channels": raises(
             lambda: probed.UNet(**options, attention_resolutions=(4,), heads=3)
         ),
     }
+
+
+def heads_of(probed) -> list[int]:
+    """A list into which every SelfAttention2d that is made from now on puts its number of heads."""
+    seen = []
+    made = type(probed.SelfAttention2d(8, 2))
+    start = made.__init__
+    signature = inspect.signature(start)
+
+    def recorded(self, *args, **kwargs):
+        start(self, *args, **kwargs)
+        given = signature.bind(self, *args, **kwargs)
+        given.apply_defaults()
+        seen.append(given.arguments.get("heads", 2))
+
+    if not made.__module__.startswith("torch"):
+        made.__init__ = recorded
+    return seen
 
 
 def unlike_or_turned(number, shape, turned):
@@ -976,6 +1103,19 @@ misconception(
 )
 misconception(
     "4.3",
+    "each group of the norm has 2 channels; here there are 8 groups",
+    edit=("nn.GroupNorm(GROUPS, channels)", "nn.GroupNorm(channels // 2, channels)"),
+)
+misconception(
+    "4.3",
+    "the scale is 1/√8, as for heads of 8 channels, whatever their width: 1/√(C / heads) is meant",
+    edit=(
+        "scaled_dot_product_attention(q, k, v)",
+        "scaled_dot_product_attention(q, k, v, scale=GROUPS**-0.5)",
+    ),
+)
+misconception(
+    "4.3",
     "the norm has eps 1e-6, not 1e-5",
     edit=("nn.GroupNorm(GROUPS, channels)", "nn.GroupNorm(GROUPS, channels, eps=1e-6)"),
 )
@@ -1180,6 +1320,72 @@ misconception(
 )
 misconception(
     "4.4",
+    "in eval mode the class is ignored",
+    edit=("self.condition(t, y)", "self.condition(t, y if self.training else None)"),
+)
+misconception(
+    "4.4",
+    "in eval mode the whole batch gets the timestep of its first image",
+    edit=(
+        "self.condition(t, y)",
+        "self.condition(t if self.training else t[:1].expand(len(t)), y)",
+    ),
+)
+misconception(
+    "4.4",
+    "in eval mode the output is clamped: what is predicted is noise, not a picture",
+    edit=(
+        "return self.head(F.silu(self.head_norm(h)))",
+        "out = self.head(F.silu(self.head_norm(h)))\n"
+        "        return out if self.training else out.clamp(-1, 1)",
+    ),
+)
+misconception(
+    "4.4",
+    "a single null label in the batch wipes out all of its labels",
+    edit=(
+        "self.condition(t, y)",
+        "self.condition(t, None if y is not None and (y == self.num_classes).any() else y)",
+    ),
+)
+misconception(
+    "4.4",
+    "the input is clamped to [−1, 1]: noisy pictures reach further",
+    edit=("h = self.stem(x)", "h = self.stem(x.clamp(-1, 1))"),
+)
+misconception(
+    "4.4",
+    "the input is standardised (mean 0, deviation 1): how noisy it is can no longer be seen",
+    edit=(
+        "h = self.stem(x)",
+        "h = self.stem((x - x.mean((1, 2, 3), keepdim=True)) / x.std((1, 2, 3), keepdim=True))",
+    ),
+)
+misconception(
+    "4.4",
+    "the input is rounded to bytes: noisy pictures are no files",
+    edit=("h = self.stem(x)", "h = self.stem(((x + 1) * 127.5).round() / 127.5 - 1)"),
+)
+misconception(
+    "4.4",
+    "an activation after the stem: residual blocks begin with their own",
+    edit=("h = self.stem(x)", "h = F.relu(self.stem(x))"),
+)
+misconception(
+    "4.4",
+    "a seed is set in forward (torch.manual_seed): everybody's random numbers restart at every call",
+    edit=("h = self.stem(x)", "torch.manual_seed(0)\n        h = self.stem(x)"),
+)
+misconception(
+    "4.4",
+    "a seed is set in __init__ (torch.manual_seed): every network starts alike",
+    edit=(
+        "self.condition = ConditionEmbedding(",
+        "torch.manual_seed(0)\n        self.condition = ConditionEmbedding(",
+    ),
+)
+misconception(
+    "4.4",
     "y=None is used as if it were labels",
     edit=("self.condition(t, y)", "self.condition(t, y.long())"),
 )
@@ -1340,6 +1546,29 @@ misconception(
     edit=(
         "heads if r in attention_resolutions else 0",
         "heads if r <= max(attention_resolutions, default=0) else 0",
+    ),
+)
+misconception(
+    "4.4",
+    "there is never attention at full resolution, though it was asked for",
+    edit=(
+        "heads if r in attention_resolutions else 0",
+        "heads if r in attention_resolutions and r < image_size else 0",
+    ),
+)
+misconception(
+    "4.4",
+    "on the way down or up attention has the default number of heads, whatever was asked for",
+    edit=("widths[:-1], heads_at, strict", "widths[:-1], [4 * (h > 0) for h in heads_at], strict"),
+)
+misconception(
+    "4.4",
+    "an attention layer is used twice, such as on the way down and up: each place needs its own",
+    edit=(
+        "        self.head_norm = nn.GroupNorm",
+        "        for down, up in zip(self.downs, reversed(self.ups), strict=True):\n"
+        "            up.attention = down.attention\n"
+        "        self.head_norm = nn.GroupNorm",
     ),
 )
 misconception(
