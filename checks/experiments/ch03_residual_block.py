@@ -1,8 +1,8 @@
 """Chapter 3: the residual block.
 
 The two switches take the block apart: `residual=False` and `conditioning="add"` leave the plain block
-(3.1), then come scale and shift (3.2), then the skip path (3.3). So each exercise is observed with as
-little around it as possible.
+(3.1), then come scale and shift (3.2), then the skip path (3.3), with either conditioning. So each
+exercise is observed with as little around it as possible.
 """
 
 from checks import experiment, misconception
@@ -76,6 +76,12 @@ def felt(value):
     return near(min(value, 0.02), 0.005)
 
 
+def x_or_0(out, x) -> str:
+    if out.shape == x.shape and torch.allclose(out, x, atol=0.005):
+        return "x"
+    return "something else" if out.any() else "0"
+
+
 @experiment(
     "3.1",
     "The plain block: norm, silu, convolution; the condition; norm, silu, convolution",
@@ -100,11 +106,20 @@ def plain_block(impl):
     hint=(
         "Here all the layers would fit in each other's places, and no error tells you when one of them "
         "is used twice.",
-        "Look for a self.conv1 where self.conv2 is meant, or a self.norm1 where self.norm2 is meant.",
+        "Look for a self.conv1 where self.conv2 is meant, or a self.norm1 where self.norm2 is meant. And "
+        "there are 8 groups, however many channels.",
     ),
 )
 def layers_of_its_own(impl):
-    return weighted(impl, 32, 32, **ADD)(normal(3, 32, 5, 7, seed=2), condition())
+    # More channels than in the other experiments: some norms have more groups then.
+    block = weighted(impl, 64, 64, **ADD)
+    (x, way_x), (cond, way_cond) = tracked(normal(3, 64, 5, 7, seed=2)), tracked(condition())
+    return with_gradients(block(way_x, way_cond), x=x, cond=cond)
+
+
+def with_gradients(out, **inputs):
+    found = zip(inputs, gradients(out, *inputs.values()), strict=True)
+    return {"out": out, **{f"gradient of {name}": g for name, g in found}}
 
 
 @experiment(
@@ -135,33 +150,50 @@ def quiet_numbers(impl):
         "Two passes in eval mode must agree; two passes in training mode with dropout=0.5 must not.",
         "self.dropout is an nn.Dropout and knows about the mode by itself; F.dropout has to be told: "
         "training=self.training.",
-        "It stands between the second silu and conv2: self.conv2(self.dropout(F.silu(h))).",
+        "It stands between the second silu and conv2: self.conv2(self.dropout(F.silu(h))). No seed is set.",
     ),
 )
 def dropout_in_training(impl):
+    return dropout_of(impl, **ADD)
+
+
+def dropout_of(impl, **options):
+    """What dropout does in a block with these options."""
     x = noted(
         normal(1, 16, 5, 7).expand(512, -1, -1, -1), "normal(1, 16, 5, 7).expand(512, -1, -1, -1)"
     )
     cond = noted(
         normal(1, COND, seed=1).expand(512, -1), f"normal(1, {COND}, seed=1).expand(512, -1)"
     )
-    never = weighted(impl, 16, 16, **ADD)
+    few, few_cond = x[:128], cond[:128]
+    never = weighted(impl, 16, 16, **options)
     # Filled by way of another block: with dropout at work, no parameter could be told by what it does.
-    block = impl.ResidualBlock(16, 16, COND, dropout=0.4, **ADD).eval()
+    block = impl.ResidualBlock(16, 16, COND, dropout=0.4, **options).eval()
     with torch.no_grad():
         block(x[:1], cond[:1])  # lazy modules come into being here
         for p, q in zip(block.parameters(), never.parameters(), strict=False):
             p.copy_(q)
-        still, again = block(x, cond), block(x, cond)
+        still = block(x, cond)
+        again = block(few, few_cond) - still[:128]
         moving = block.train()(x, cond) - still
-        calm = never.train()(x, cond) - never.eval()(x, cond)
+        first, second = (block(x[:8], cond[:8]) for _ in range(2))
+        calm = never.train()(few, few_cond) - never.eval()(few, few_cond)
+        states = []
+        for seed in (1, 2):
+            torch.manual_seed(seed)
+            block(x[:1], cond[:1])
+            states.append(torch.get_rng_state())
     unit = size(still)
     return {
-        "how far apart two passes in eval mode are": near(size(again - still) / unit, 0.02),
+        "how far apart two passes in eval mode are": near(size(again) / unit, 0.02),
         "how far training strays from eval": near(size(moving) / unit, 0.03),
         "how far the mean over many passes strays": near(size(moving.mean(0)) / unit, 0.015),
         "how far the mean over a picture strays": near(size(moving.mean((2, 3))) / unit, 0.008),
         "how far training strays without dropout": near(size(calm) / unit, 0.02),
+        "a second pass in training drops": "the same" if first.equal(second) else "other numbers",
+        "torch's random state afterwards, from two seeds": "the same"
+        if states[0].equal(states[1])
+        else "different",
     }
 
 
@@ -200,8 +232,22 @@ def scale_and_shift(impl):
 
 @experiment(
     "3.2",
+    "Dropout works with scale and shift as it does in the plain block",
+    points=1,
+    hint=(
+        "Which lines do both kinds of condition go through, and which does only one of them?",
+        "self.conv2(self.dropout(F.silu(h))) comes after the if, for both; scale and shift themselves are "
+        "the same in training as in eval mode.",
+    ),
+)
+def dropout_with_scale_and_shift(impl):
+    return dropout_of(impl, **NO_SKIP)
+
+
+@experiment(
+    "3.2",
     "Gradients reach the picture and the condition",
-    points=2,
+    points=1,
     hint=(
         "If there is no gradient, the graph is cut somewhere: detach(), no_grad(), .data, .item().",
         "The embeddings of chapter 2 learn only through the gradient of cond; earlier layers only "
@@ -231,7 +277,8 @@ def gradients_flow(impl):
     ),
 )
 def projected_skip(impl):
-    return weighted(impl, 16, 24)(picture(), condition())
+    x, way_x = tracked(picture())
+    return with_gradients(weighted(impl, 16, 24)(way_x, condition()), x=x)
 
 
 @experiment(
@@ -245,8 +292,7 @@ def projected_skip(impl):
 )
 def equal_widths(impl):
     x, way_x = tracked(normal(3, 32, 5, 7, seed=2))
-    out = weighted(impl, 32, 32)(way_x, condition())
-    return {"out": out, "gradient of x": gradients(out, x)[0]}
+    return with_gradients(weighted(impl, 32, 32)(way_x, condition()), x=x)
 
 
 @experiment(
@@ -265,20 +311,27 @@ def fresh_block(impl):
     zero = noted(torch.zeros_like(x), "torch.zeros(3, 16, 5, 7)")
     # In training mode, as it is when fresh: dropout spares the skip path.
     same = impl.ResidualBlock(16, 16, COND, dropout=0.4)
+    adding = impl.ResidualBlock(16, 16, COND, dropout=0.4, conditioning="add")
     wider = impl.ResidualBlock(16, 24, COND)
     plain = impl.ResidualBlock(16, 24, COND, **NO_SKIP)
+    out = wider(x, cond)
+    parameters = [p for p in wider.parameters() if p.requires_grad]
+    ones = sum(
+        int((p == 1).sum())
+        for p, g in zip(parameters, gradients(out, *parameters), strict=True)
+        if g is not None
+    )
     with torch.no_grad():
-        out = wider(x, cond)
-        ones = sum(int((p == 1).sum()) for p in wider.parameters())
         straight = (out + wider(minus, cond)) / 2 - wider(zero, cond)
         return {
             "16 → 16, out − x": felt(size(same(x, cond) - x)),
             "16 → 16, out for x = 0": felt(size(same(zero, cond))),
+            '16 → 16, conditioning="add", out is': x_or_0(adding(x, cond), x),
             "16 → 24, what the condition changes": felt(size(out - wider(x, other))),
             "16 → 24, how far from linear in x": felt(size(straight)),
             "16 → 24, out": felt(size(out)),
             "residual=False, out": felt(size(plain(x, cond))),
-            "of 40 norm weights, how many start at 1": min(ones, 40),
+            "how many numbers start at 1 (the 40 norm weights do)": ones,
         }
 
 
@@ -538,6 +591,20 @@ misconception(
 )
 misconception(
     "3.1",
+    "the norms have 32 groups where there are 64 channels or more: there are 8, however many channels",
+    edit=(
+        (
+            "nn.GroupNorm(GROUPS, in_channels)",
+            "nn.GroupNorm(32 if in_channels >= 64 else GROUPS, in_channels)",
+        ),
+        (
+            "nn.GroupNorm(GROUPS, out_channels)",
+            "nn.GroupNorm(32 if out_channels >= 64 else GROUPS, out_channels)",
+        ),
+    ),
+)
+misconception(
+    "3.1",
     "the norms have a single group, as LayerNorm has; here there are 8",
     edit=(
         ("nn.GroupNorm(GROUPS, in_channels)", "nn.GroupNorm(1, in_channels)"),
@@ -617,6 +684,22 @@ misconception(
     edit=("self.dropout(F.silu(h))", "F.dropout(F.silu(h), self.dropout.p)"),
 )
 misconception("3.1", "dropout is missing", edit=("self.dropout(F.silu(h))", "F.silu(h)"))
+misconception(
+    "3.2",
+    "with scale and shift there is no dropout: it stands in the other branch only",
+    edit=(
+        "self.dropout(F.silu(h))",
+        'self.dropout(F.silu(h)) if self.conditioning == "add" else F.silu(h)',
+    ),
+)
+misconception(
+    "3.1",
+    "a seed is set in forward (torch.manual_seed): every call drops the same numbers",
+    edit=(
+        "        h = self.conv2(self.dropout",
+        "        import torch\n        torch.manual_seed(0)\n        h = self.conv2(self.dropout",
+    ),
+)
 misconception(
     "3.1",
     "dropout comes before the activation, not after it",
@@ -730,6 +813,11 @@ misconception(
     "3.3",
     "where the number of channels does not change, there is no skip path",
     edit=("if self.residual else h", "if self.residual and x.shape != h.shape else h"),
+)
+misconception(
+    "3.3",
+    'with conditioning="add" there is no skip path',
+    edit=("if self.residual else h", 'if self.residual and self.conditioning != "add" else h'),
 )
 misconception(
     "3.3",
