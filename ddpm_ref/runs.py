@@ -744,7 +744,9 @@ def with_sampling(config: RunConfig, **changes) -> SampleConfig:
             f"There is no sampler {how.sampler!r}: {closest_hint(how.sampler, SAMPLERS)}."
         )
     if how.sampler == "ddpm" and changes.get("steps") is not None:
-        raise UserError("--steps goes with ddim and dpm: ddpm visits every timestep.")
+        raise UserError(
+            "--steps goes with ddim and dpm; the ancestral sampler visits every timestep."
+        )
     if how.sampler != "ddim" and changes.get("eta"):
         raise UserError(f"--eta goes with ddim: {how.sampler} knows no such thing.")
     limit = config.diffusion.timesteps

@@ -192,7 +192,8 @@ WAYS = {
 def test_every_way_of_guiding_draws_something_else(run):
     drawn = {}
     for name, options in WAYS.items():
-        options = [*options, "--steps", 3, "-n", 1, "--seed", 1]
+        steps = [] if name == "ancestral" else ["--steps", 3]
+        options = [*options, *steps, "-n", 1, "--seed", 1]
         ddpm("guide", run.folder, "--prompt", "a red arrow", *options, "--out", "a.png")
         with Image.open("a.png") as picture:
             lower = picture.crop((0, picture.height // 2, picture.width, picture.height))
