@@ -5,14 +5,16 @@
     make bench ARGS="cifar10 --quick"            every line of this, on a CPU, in minutes; measures nothing
 
 With the pictures in folders (train/CLASS/*, test/CLASS/*): --dataset folder --data-dir FOLDER.
-With --run RUN, what `ddpm train` made is measured in the same way, and nothing trained but the referees.
+With --run RUN, what `ddpm train` made is measured in the same way, and nothing trained but the referees:
+as it draws by itself, or with --draw-as PRESET as that one draws.
 
 Two referees are trained first: one on all training images, which says what a picture shows; one on half of
 them, whose features carry the Fréchet and kernel distances to the test images. The other half against
 the test images is the floor. All arms draw from the same noise, by the same sampler, at the same scales.
 
 After --minutes it stops (exit code 3) and says how to go on: trainings go on from their checkpoints, what is
-drawn is drawn, what is measured stands in OUT/results.json and benchmarks/results/cifar10-DEVICE.json.
+drawn is drawn, what is measured stands in OUT/results.json and benchmarks/results/cifar10-DEVICE.json
+(another file with --json FILE).
 """
 
 import argparse
@@ -54,7 +56,7 @@ from ddpm_ref.judge import (
 )
 from ddpm_ref.pictures import grid, save_picture
 from ddpm_ref.precision import allow_tf32, select_precision
-from ddpm_ref.presets import RunConfig, SampleConfig, for_images, preset
+from ddpm_ref.presets import PRESETS, RunConfig, SampleConfig, for_images, preset
 from ddpm_ref.runs import Painter, Run, load_painter, make_folder, make_model, train
 from ddpm_ref.training import select_device
 
@@ -332,9 +334,10 @@ class Bench:
     def _write(self) -> None:
         text = (json.dumps(self.results, indent=2) + "\n").encode()
         write_atomically(self.out / "results.json", text)
-        if not self.options.quick:
-            machine = re.sub(r"[^a-z0-9]+", "-", self.machine.lower()).strip("-")
-            write_atomically(make_folder(RESULTS) / f"cifar10-{machine}.json", text)
+        machine = re.sub(r"[^a-z0-9]+", "-", self.machine.lower()).strip("-")
+        usual = None if self.options.quick else make_folder(RESULTS) / f"cifar10-{machine}.json"
+        if (path := self.options.json or usual) is not None:
+            write_atomically(path, text)
 
     def train(self, arm: Arm) -> bool:
         """Train an arm, or go on with it; whether there is a trained model in the end."""
@@ -410,7 +413,9 @@ class Bench:
         if last is None:
             raise UserError(f"{folder} is no run with a checkpoint: give the folder of one.")
         painter, name = load_painter(folder, device=self.device), folder.resolve().name
-        how, seen = painter.config.sample, last["images_seen"]
+        drawn_as = self.options.draw_as
+        how = preset(drawn_as).sample if drawn_as else painter.config.sample
+        seen = last["images_seen"]
         before = self.results["arms"].get(name, {"images_seen": seen})
         if before["images_seen"] != seen:
             raise UserError(f"{self.out} has numbers of another {name}: choose another --out.")
@@ -524,6 +529,7 @@ def options_from(arguments: list[str]) -> argparse.Namespace:
     parts = (*ORDER, "sampling")
     parser.add_argument("--only", nargs="+", choices=parts, metavar="ARM", help=", ".join(parts))
     parser.add_argument("--run", type=Path, help="measure this run; arms only if --only names them")
+    parser.add_argument("--draw-as", choices=PRESETS, help="how --run draws (as it does by itself)")
     parser.add_argument("--minutes", type=float, default=10.0, help="of this call (10)")
     parser.add_argument("--images", type=int, help="that each arm sees (2,250,000)")
     parser.add_argument("--n", type=int, help="pictures to score by (10,000)")
@@ -532,6 +538,7 @@ def options_from(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--dataset", default="cifar10", choices=DATASETS)
     parser.add_argument("--data-dir", help="the download's folder (data), or that of the pictures")
     parser.add_argument("--out", type=Path, help="folder of all it makes (runs/cifar10-ladder)")
+    parser.add_argument("--json", type=Path, help="the numbers go there, beside OUT/results.json")
     parser.add_argument("--device", help="cpu, cuda, …: the best there is")
     parser.add_argument("--quick", action="store_true", help="a tiny everything; measures nothing")
     options = parser.parse_args(arguments)

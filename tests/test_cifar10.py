@@ -124,16 +124,21 @@ def test_a_run_is_measured_like_an_arm(photos, tmp_path, capsys, monkeypatch):
     assert "mine" in capsys.readouterr().out
     assert call(photos, tmp_path / "out", "--run", str(photos)) == 2
     assert "no run" in capsys.readouterr().err
+    numbers = tmp_path / "numbers.json"
+    like = ("--run", str(run.folder), "--draw-as", "seed", "--json", str(numbers))
+    assert call(photos, tmp_path / "out-2", *like) == 0
+    (row,) = json.loads(numbers.read_text())["arms"].values()
+    assert row["guidance 1"]["sampler"] == "ddpm" and "guidance 1.5" not in row
 
 
 def test_results_stand_in_a_file_of_the_machine_unless_they_are_quick(tmp_path, monkeypatch):
     monkeypatch.setattr(cifar10, "RESULTS", tmp_path / "results")
     bench = cifar10.Bench.__new__(cifar10.Bench)
     bench.out, bench.machine, bench.results = tmp_path, "NVIDIA H200", {}
-    bench.options = SimpleNamespace(quick=True)
+    bench.options = SimpleNamespace(quick=True, json=None)
     bench.note("arms", "seed", images_seen=1)
     assert not (tmp_path / "results").exists()
-    bench.options = SimpleNamespace(quick=False)
+    bench.options = SimpleNamespace(quick=False, json=None)
     bench.note("arms", "seed", train_seconds=2.0)
     written = (tmp_path / "results" / "cifar10-nvidia-h200.json").read_text()
     assert json.loads(written) == {"arms": {"seed": {"images_seen": 1, "train_seconds": 2.0}}}
