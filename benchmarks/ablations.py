@@ -24,9 +24,9 @@ from statistics import mean
 import torch
 from PIL import Image
 
-from ddpm_ref.console import told
+from ddpm_ref import console
 from ddpm_ref.data import DATASETS
-from ddpm_ref.files import write_atomically
+from ddpm_ref.files import write_json
 from ddpm_ref.judge import appoint_referee, class_accuracy, frechet_distance
 from ddpm_ref.pictures import grid, save_picture, stack
 from ddpm_ref.presets import RunConfig, preset
@@ -115,7 +115,7 @@ def main() -> None:
                 seeds[str(seed)] = measure(config, Path(folder) / name, options.n, picture)
             rows = list(seeds.values())
             found["knobs"][name]["mean"] = {key: mean(r[key] for r in rows) for key in rows[0]}
-            write_atomically(out, (json.dumps(found, indent=2) + "\n").encode())
+            write_json(out, found)
             told = ", ".join(f"{key} {value:.4g}" for key, value in seeds[str(seed)].items())
             print(f"{name}, seed {seed}: {told}", flush=True)
     if pictures:
@@ -127,5 +127,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with told():
+    with console.told():
         main()

@@ -43,7 +43,7 @@ from ddpm_ref.data import (
     to_model_range,
 )
 from ddpm_ref.errors import UserError
-from ddpm_ref.files import read_tensors, write_atomically, write_tensors
+from ddpm_ref.files import read_tensors, write_json, write_tensors
 from ddpm_ref.jobs import Diverged, Hooks
 from ddpm_ref.judge import (
     Judge,
@@ -332,12 +332,11 @@ class Bench:
         self._write()
 
     def _write(self) -> None:
-        text = (json.dumps(self.results, indent=2) + "\n").encode()
-        write_atomically(self.out / "results.json", text)
+        write_json(self.out / "results.json", self.results)
         machine = re.sub(r"[^a-z0-9]+", "-", self.machine.lower()).strip("-")
         usual = None if self.options.quick else make_folder(RESULTS) / f"cifar10-{machine}.json"
         if (path := self.options.json or usual) is not None:
-            write_atomically(path, text)
+            write_json(path, self.results)
 
     def train(self, arm: Arm) -> bool:
         """Train an arm, or go on with it; whether there is a trained model in the end."""
@@ -510,9 +509,8 @@ def _both(row: dict) -> tuple[str, str]:
 
 
 def _last_checkpoint(folder: Path) -> dict | None:
-    """The numbers of the last checkpoint of a run; its .json is written after it."""
-    path = folder / "checkpoints" / "last.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    """Its numbers; None for a folder that is no run yet, or has no checkpoint."""
+    return Run(folder).last_checkpoint() if (folder / "config.json").is_file() else None
 
 
 def _tell(state, row: dict) -> None:

@@ -22,7 +22,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ddpm_ref import shapes
+from ddpm_ref import console, shapes
 from ddpm_ref.clip.clip import class_prompts, encode_images, rerank
 from ddpm_ref.clip.drawing import (
     NORMALISED_SCALE,
@@ -33,7 +33,6 @@ from ddpm_ref.clip.drawing import (
     texts_of,
 )
 from ddpm_ref.clip.models import DEFAULT, load_clip
-from ddpm_ref.console import told
 from ddpm_ref.data import to_image, to_model_range
 from ddpm_ref.judge import appoint_referee, class_accuracy, frechet_distance
 from ddpm_ref.presets import preset
@@ -265,5 +264,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with told():
+    with console.told():
         main()

@@ -10,7 +10,6 @@ Writes benchmarks/results/guidance-NAME.json after each row.
 """
 
 import argparse
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +17,7 @@ import torch
 from rich.table import Table
 
 from ddpm_ref import console
-from ddpm_ref.files import write_atomically
+from ddpm_ref.files import write_json
 from ddpm_ref.judge import appoint_referee, class_accuracy, frechet_distance
 from ddpm_ref.runs import Painter, load_painter
 from ddpm_ref.training import select_device
@@ -78,7 +77,7 @@ def main() -> None:
     for name, (scale, interval) in ways(painter).items():
         how = replace(painter.config.sample, guidance_scale=scale, guidance_interval=interval)
         row = found["ways"][name] = measure(painter, referee, how, options.n)
-        write_atomically(out, (json.dumps(found, indent=2) + "\n").encode())
+        write_json(out, found)
         shares = (f"{row[key]:.1%}" for key in ("class_accuracy", "worst_class_accuracy"))
         table.add_row(name, *shares, f"{row['frechet_distance']:.2f}", f"{row['calls']:.0f}")
         console.out.print(f"{name}: right {row['class_accuracy']:.1%}", markup=False)

@@ -11,7 +11,6 @@ Writes benchmarks/results/precision_curves-DEVICE.json.
 """
 
 import argparse
-import json
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -21,8 +20,8 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from ddpm_ref.console import told
-from ddpm_ref.files import write_atomically
+from ddpm_ref import console
+from ddpm_ref.files import write_json
 from ddpm_ref.precision import PRECISIONS
 from ddpm_ref.presets import preset
 from ddpm_ref.runs import Run, fit_to_dataset, train
@@ -74,9 +73,9 @@ def main() -> None:
         table.add_row(*(precision, f"{row['loss']:.4f}", f"{apart:+.5f}", f"{apart / spread:+.2f}"))
     Console().print(table)
     out = options.out or RESULTS / f"precision_curves-{device.type}.json"
-    write_atomically(out, (json.dumps(found, indent=2) + "\n").encode())
+    write_json(out, found)
 
 
 if __name__ == "__main__":
-    with told():
+    with console.told():
         main()

@@ -17,15 +17,16 @@ def write_json(path: Path, content) -> None:
         Problem: when it cannot be written.
     """
     path = Path(os.path.realpath(path)) if os.path.islink(path) else Path(path)
-    special = os.path.exists(path) and not os.path.isfile(path)
-    beside = path if special else path.with_name(f".{path.name}.{os.getpid()}.part")
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+    data = text.encode("utf-8", "replace")  # a path need not be Unicode
     try:
-        text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
-        beside.write_bytes(text.encode("utf-8", "replace"))  # a path need not be Unicode
-        if not special:
-            os.replace(beside, path)
+        if os.path.exists(path) and not os.path.isfile(path):
+            path.write_bytes(data)
+            return
+        beside.write_bytes(data)
+        os.replace(beside, path)
     except OSError as error:
-        if not special:
-            with suppress(OSError):
-                beside.unlink(missing_ok=True)
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
         raise Problem(f"Cannot write {path} ({error.strerror}): choose another place.") from error

@@ -14,6 +14,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 __all__ = [
+    "after_two_seeds",
     "descend",
     "distinct",
     "filled",
@@ -330,6 +331,16 @@ def compile_nothing() -> None:
 
     torch.compile = compile
     nn.Module.compile = lambda self, *args, **kwargs: None
+
+
+def after_two_seeds(call) -> str:
+    """Whether torch's random state is "the same" after call(), whatever it was seeded with: it sets one."""
+    states = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        call()
+        states.append(torch.get_rng_state())
+    return "the same" if states[0].equal(states[1]) else "different"
 
 
 def raises(call) -> str:

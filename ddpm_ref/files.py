@@ -38,11 +38,16 @@ def write_atomically(path: Path, content: bytes) -> None:
         ) from error
 
 
+def write_json(path: Path, values: dict) -> None:
+    """Values that JSON knows, for programs and people alike."""
+    write_atomically(path, (json.dumps(values, indent=2) + "\n").encode())
+
+
 def write_tensors(path: Path, tensors: dict[str, Tensor], header: dict) -> None:
     """Tensors and a header to safetensors; the header again in a .json file beside it, for people."""
     tensors = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
     write_atomically(path, to_bytes(tensors, metadata={"ddpm": json.dumps(header)}))
-    write_atomically(path.with_suffix(".json"), (json.dumps(header, indent=2) + "\n").encode())
+    write_json(path.with_suffix(".json"), header)
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict]:

@@ -38,6 +38,7 @@ from ddpm_ref.files import (
     load_weights,
     read_tensors,
     write_atomically,
+    write_json,
     write_tensors,
 )
 from ddpm_ref.guidance import IntervalGuidance
@@ -123,7 +124,7 @@ class Run:
             "classes": list(classes),
             "config": config.to_dict(),
         }
-        write_atomically(folder / "config.json", (json.dumps(about, indent=2) + "\n").encode())
+        write_json(folder / "config.json", about)
         return cls(folder)
 
     def about(self) -> dict:
@@ -141,8 +142,7 @@ class Run:
 
     def go_on_with(self, config: RunConfig) -> None:
         """Write down the recipe from now on: another length, another rate."""
-        about = self.about() | {"config": config.to_dict()}
-        write_atomically(self.folder / "config.json", (json.dumps(about, indent=2) + "\n").encode())
+        write_json(self.folder / "config.json", self.about() | {"config": config.to_dict()})
 
     @contextmanager
     def alone(self):
@@ -172,12 +172,10 @@ class Run:
     def checkpoint(self, name: str) -> Path:
         return self.folder / "checkpoints" / f"{name}.safetensors"
 
-    def steps_done(self) -> int | None:
-        """Of the last checkpoint; None where there is none."""
+    def last_checkpoint(self) -> dict | None:
+        """How far the last checkpoint is, in numbers; None where there is none. They are written after it."""
         beside = self.checkpoint("last").with_suffix(".json")
-        return (
-            self._read_json(f"checkpoints/{beside.name}").get("step") if beside.is_file() else None
-        )
+        return self._read_json(f"checkpoints/{beside.name}") if beside.is_file() else None
 
     def metrics(self) -> list[dict[str, float]]:
         """The rows of metrics.csv, none when no epoch is finished."""
@@ -371,10 +369,8 @@ def _recipe(values: dict, source: Path) -> RunConfig:
             raise UserError(f"its recipe has diffusion.target = {config.diffusion.target!r}.")
         make_schedule(config)
         with_sampling(config)
-    except UserError as error:
-        raise UserError(f"{source} cannot be used: {error}") from error
     except ValueError as error:
-        raise UserError(f"{source} cannot be used: {error}.") from error
+        raise UserError(f"{source} cannot be used: {str(error).rstrip('.')}.") from error
     return config
 
 

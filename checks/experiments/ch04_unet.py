@@ -115,10 +115,6 @@ def required(calls):
     return calls
 
 
-def equal(a, b) -> str:
-    return "the same" if torch.equal(a, b) else "different"
-
-
 def same(a, b) -> bool:
     return a.shape == b.shape and torch.allclose(a.float(), b.float(), atol=1e-5)
 
@@ -749,11 +745,8 @@ def uses_everything_and_learns(impl):
         found = unused(model, counted)
         # What attention by itself leaves unused is for 4.3.
         spared = unused(attention, lambda: attention(normal(8, 8, 4, 8)))
-        another, states = made(), []
-        for seed in (1, 2):
-            torch.manual_seed(seed)
-            another(x, t, y)
-            states.append(torch.get_rng_state())
+        another = made()
+        state = after_two_seeds(lambda: another(x, t, y))
     pairs = zip(model.parameters(), another.parameters(), strict=True)
     alike = all(a.equal(b) for a, b in pairs)
     losses = descend(
@@ -763,7 +756,7 @@ def uses_everything_and_learns(impl):
         "without a gradient": [shape for shape in found if shape not in spared],
         "layers used twice": sorted(shape_of(u.weight) for u, times in used.items() if times > 1),
         # Right networks come down to 0.7–0.95 of the first loss, whatever they are made of.
-        "torch's random state after a call, from two seeds": equal(*states),
+        "torch's random state after a call, from two seeds": state,
         "two fresh networks": "the same" if alike else "different",
         "loss after three steps": "falls" if min(losses) < 0.99 * losses[0] else "does not fall",
     }
@@ -787,30 +780,23 @@ def attends_where_it_should(impl):
     probed = impl.rebuilt(ResidualBlock=probe)
     heads = heads_of(probed)
     options = dict(num_classes=5, base_width=8, multipliers=(1, 2, 1), image_size=16)
-    asked = {"attention_resolutions": (8, 4), "heads": 2}
-    way, model, inputs = attention_of(probed, calls, **options, **asked)
-    found = {
-        "way down, level 0": way("down", (24, 40)),
-        "way down, level 1": way("down", (12, 20)),
-        "middle": way("middle", (6, 10)),
-        "way up, level 1": way("up", (12, 20)),
-        "way up, level 0": way("up", (24, 40))
-        if way("up", (24, 40)) == "attention"
-        else at_the_end(model, calls, turned, inputs),
-    }
-    way, model, inputs = attention_of(
-        probed, calls, **options, attention_resolutions=(16,), heads=2
-    )
-    return {
-        **found,
-        "asked for at level 0 only": {
+
+    def places(**asked):
+        way, model, inputs = attention_of(probed, calls, **options, **asked)
+        last = way("up", (24, 40))
+        return {
             "way down, level 0": way("down", (24, 40)),
             "way down, level 1": way("down", (12, 20)),
             "middle": way("middle", (6, 10)),
-            "way up, level 0": way("up", (24, 40))
-            if way("up", (24, 40)) == "attention"
+            "way up, level 1": way("up", (12, 20)),
+            "way up, level 0": last
+            if last == "attention"
             else at_the_end(model, calls, turned, inputs),
-        },
+        }
+
+    return {
+        **places(attention_resolutions=(8, 4), heads=2),
+        "asked for at level 0 only": places(attention_resolutions=(16,), heads=2),
         "other numbers of heads where 2 were asked for": sorted(set(heads) - {2}),
         "3 heads for 8 channels": raises(
             lambda: probed.UNet(**options, attention_resolutions=(4,), heads=3)

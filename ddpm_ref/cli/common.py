@@ -1,6 +1,5 @@
 """What the commands share: the app, options, checks of arguments."""
 
-import json
 import math
 import os
 import re
@@ -276,11 +275,11 @@ def pick_device(name: str | None):
 
 
 def write_json(path: Path, values: dict) -> None:
-    from ddpm_ref.files import write_atomically
+    from ddpm_ref import files
     from ddpm_ref.runs import make_folder
 
     make_folder(path.parent)
-    write_atomically(path, (json.dumps(_finite(values), indent=2) + "\n").encode())
+    files.write_json(path, _finite(values))
 
 
 def _finite(value):

@@ -299,8 +299,8 @@ def train_and_show(
         )
     with readable("These images cannot be trained on"):
         train_part = len(split_dataset(len(images.labels), config.data.val_fraction)[0])
+    per_epoch = train_part // knobs.batch_size * knobs.batch_size
     if epochs is not None:
-        per_epoch = train_part // knobs.batch_size * knobs.batch_size
         knobs = replace(knobs, images=max(1, round(epochs * per_epoch)))
         config = replace(config, train=knobs)
     parameters = sum(p.numel() for p in make_model(config).parameters())
@@ -311,11 +311,10 @@ def train_and_show(
         f"{select_precision(knobs.precision, where)}"
     )
     if borrowed.is_borrowed():
-        per_epoch = train_part // knobs.batch_size * knobs.batch_size
         whole = max(1, round(knobs.images / max(1, per_epoch)))
         console.out.print(f"With --code by whole epochs: {whole} of {per_epoch:,} images.")
     summary_writer = _summary_writer() if tensorboard else None
-    begun_at = Run(folder).steps_done() if resume else None
+    begun_at = Run(folder).last_checkpoint() if resume else None
     with console.training_view(knobs.images) as view, _signals() as signal_received:
         if resume and (rows := Run(folder).metrics()):
             view.set_done(rows[-1]["images_seen"])
@@ -344,7 +343,7 @@ def train_and_show(
         else:
             finished = train(config, images, folder, where, world, hooks, resume)
     leave_world()
-    if finished and Run(folder).steps_done() == begun_at:
+    if finished and begun_at is not None and Run(folder).last_checkpoint() == begun_at:
         end = f" and {knobs.seconds:,.0f} seconds" if knobs.seconds else ""
         console.out.print(
             f"There was nothing left to do: the end of this run is at {knobs.images:,} images{end}. "
