@@ -98,6 +98,8 @@ class Chapter:
         return tuple(e for e in self.experiments if only in (e.id, e.name))
 
 
+FAKE_DEVICE = "checks.fake_device"
+
 ALL = (
     Chapter(1, "Datasets", "ch01_datasets", "data", 50),
     Chapter(2, "Embeddings", "ch02_embeddings", "embeddings", 40),
@@ -106,8 +108,8 @@ ALL = (
     Chapter(5, "Forward noise", "ch05_forward_noise", "diffusion", 55),
     Chapter(6, "Loss", "ch06_loss", "loss", 60),
     Chapter(7, "Sampling", "ch07_sampling", "sampling", 110),
-    Chapter(8, "Training", "ch08_training", "training", 110),
-    Chapter(9, "CLIP", "ch09_clip", "clip", 70, inside="clip", needs=("open_clip",)),
+    Chapter(8, "Training", "ch08_training", "training", 110, needs=(FAKE_DEVICE,)),
+    Chapter(9, "CLIP", "ch09_clip", "clip", 70, inside="clip", needs=(FAKE_DEVICE, "open_clip")),
 )
 
 

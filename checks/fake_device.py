@@ -5,9 +5,9 @@ CPU tensors, does the work there, and wraps what comes out. Operands on two devi
 exceptions that a GPU makes too: numbers without axes, and indices, may come from the CPU.
 
 It rests on a part of torch that is called experimental: a Python backend on the device `privateuseone`
-(torch 2.9 and later). `AVAILABLE` says whether it is there. What it can do is pinned by
+(torch 2.9 and later). After `plug_in()`, `AVAILABLE` says whether it is there. What it can do is pinned by
 tests/grading/test_fake_device.py; where a right program asks for more, it raises `NotPretended`, which
-experiments do not hold against the program. To be imported before the submission is: it gives
+experiments do not hold against the program. To be plugged in before the submission is imported: it gives
 torch.Generator a second device.
 """
 
@@ -307,12 +307,12 @@ def _deepcopy(self: Tensor, memo: dict) -> Tensor:
     return memo[id(self)]
 
 
-def _set_up() -> list:
-    """Make the device; returns what has to be kept for it to stay, nothing where torch lacks the means."""
-    try:
-        from torch.utils.backend_registration import _setup_privateuseone_for_python_backend
+def _answer_for_it() -> list:
+    """Have torch hand us all operations of the device that nobody has yet; slow, and seen by nobody.
 
-        _setup_privateuseone_for_python_backend(NAME, backend_module=_Module())
+    Returns what has to be kept for it to stay, nothing where torch lacks the means.
+    """
+    try:
         everything = torch.library.Library("_", "IMPL")
         everything.fallback(_operation, "PrivateUse1")
         everything.fallback(torch.library.fallthrough_kernel, "AutocastPrivateUse1")  # no effect
@@ -320,17 +320,31 @@ def _set_up() -> list:
         for name in _NATIVE:
             operation = getattr(torch.ops.aten, name).default
             single.impl(name, partial(_operation, operation), "PrivateUse1")
-        torch.Generator, Tensor.__deepcopy__ = _Generator, _deepcopy
-        # Backward through `x[:, 1:] = y` repeats the slicing, in place of trusting the strides claimed.
-        torch.autograd._force_original_view_tracking(True)
-        moved = torch.ones(2).to(NAME)
-        return [everything, single] if (moved + moved).sum().item() == 4 else []
+        return [everything, single]
     except Exception:
         return []
 
 
-_kept = _set_up()
-AVAILABLE = bool(_kept)
+_kept = _answer_for_it()
+AVAILABLE = False
+
+
+def plug_in() -> None:
+    """From now on this process has the device, unless torch lacks the means: see `AVAILABLE`."""
+    global AVAILABLE
+    if AVAILABLE or not _kept:
+        return
+    try:
+        from torch.utils.backend_registration import _setup_privateuseone_for_python_backend
+
+        _setup_privateuseone_for_python_backend(NAME, backend_module=_Module())
+        torch.Generator, Tensor.__deepcopy__ = _Generator, _deepcopy
+        # Backward through `x[:, 1:] = y` repeats the slicing, in place of trusting the strides claimed.
+        torch.autograd._force_original_view_tracking(True)
+        moved = torch.ones(2).to(NAME)
+        AVAILABLE = (moved + moved).sum().item() == 4
+    except Exception:
+        AVAILABLE = False
 
 
 def on_the_device(run, right):

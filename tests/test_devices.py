@@ -22,6 +22,7 @@ from pathlib import Path
 sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / "tests")!r}]
 from checks import fake_device
 from checks.fake_device import NAME
+fake_device.plug_in()
 import torch
 if not fake_device.AVAILABLE:
     sys.exit(3)

@@ -783,12 +783,12 @@ def attends_where_it_should(impl):
 
     def places(**asked):
         way, model, inputs = attention_of(probed, calls, **options, **asked)
-        last = way("up", (24, 40))
+        last = way("up", (8, 40))
         return {
-            "way down, level 0": way("down", (24, 40)),
-            "way down, level 1": way("down", (12, 20)),
-            "middle": way("middle", (6, 10)),
-            "way up, level 1": way("up", (12, 20)),
+            "way down, level 0": way("down", (8, 40)),
+            "way down, level 1": way("down", (4, 20)),
+            "middle": way("middle", (2, 10)),
+            "way up, level 1": way("up", (4, 20)),
             "way up, level 0": last
             if last == "attention"
             else at_the_end(model, calls, turned, inputs),
@@ -854,7 +854,7 @@ def attention_of(probed, calls, **options):
         Misfit: something does not fit in it. How far it came then depends on how it is built.
     """
     model = probed.UNet(**options)
-    inputs = images(1, 3, 24, 40), timesteps(3), labels(1)
+    inputs = images(1, 3, 8, 40), timesteps(3), labels(1)
     calls.clear()
     with torch.no_grad():
         trouble_of(model, calls, *inputs)  # lazy layers come into being

@@ -11,6 +11,8 @@ from checks.fake_device import on_the_device
 from checks.lab import *
 from checks.walks import character, pictures_of
 
+fake_device.plug_in()
+
 CLASSES = ["star", "arrow", "ring", "Owl", "ice cream", "unicorn", "yacht", "diamond", "elk"]
 
 

@@ -22,6 +22,7 @@ import torch
 from torch import nn
 from checks import fake_device
 from checks.fake_device import NAME
+fake_device.plug_in()
 torch.set_num_threads(1)
 torch.manual_seed(0)
 x = torch.randn(6, 4)
