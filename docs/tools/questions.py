@@ -18,7 +18,8 @@ class Text:
     def __init__(self):
         settings = {"pymdownx.arithmatex": {"generic": True}}
         self._markdown = markdown.Markdown(
-            extensions=["pymdownx.arithmatex", "sane_lists", "tables"], extension_configs=settings
+            extensions=["pymdownx.arithmatex", "pymdownx.superfences", "sane_lists", "tables"],
+            extension_configs=settings,
         )
 
     def block(self, text: str) -> str:

@@ -10,8 +10,10 @@ import yaml
 
 from checks.catalogue import chapters
 from checks.cli import app as grader
+from checks.questions import load
 from ddpm_ref.cli import app as reference
 from docs.tools import check, figures, measured, sources
+from docs.tools.questions import render
 
 MAKE = re.search(
     r"^\.PHONY:(.*)$", (check.ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE
@@ -149,6 +151,13 @@ def test_a_chapter_s_page_has_its_sections_in_order(number):
     assert re.findall(r"^## (.+)$", text, re.MULTILINE) == SECTIONS
     fences = {b.language: b.body.strip() for b in check.blocks(page)}
     assert {fences[name] for name in ("exercises", "mistakes", "questions")} == {str(number)}
+
+
+@pytest.mark.parametrize("number", [1, 9])
+def test_code_in_a_question_keeps_its_lines(number):
+    fences = sum(question.question.count("\n```\n") for question in load(number))
+    made = render(number)
+    assert fences > 0 and made.count("<pre>") == fences and "```" not in made
 
 
 def test_the_times_agree_wherever_they_are_told():
