@@ -13,14 +13,20 @@
       const display = text.startsWith("\\[");
       window.katex.render(text.slice(2, -2), element, { displayMode: display, throwOnError: false });
       if (display) focusable(element.querySelector(".katex-display") ?? element, "Equation");
-      else if (text.length < 30) keepTogether(element);
+      else keepTogether(element, text.length < 30);
     }
   };
 
   // A line may break after a formula, and a comma that belongs to it would begin the next one.
-  const keepTogether = (formula) => {
+  // A long formula has to stay free to break at its signs: the comma joins its last part.
+  const keepTogether = (formula, short) => {
     const [mark] = formula.nextSibling?.nodeValue?.match(/^[.,;:!?)\]'"’”]+/) ?? [];
     if (!mark) return;
+    if (!short) {
+      const rest = formula.nextSibling.splitText(mark.length);
+      [...formula.querySelectorAll(".katex-base")].at(-1).append(rest.previousSibling);
+      return;
+    }
     const box = document.createElement("span");
     box.className = "together";
     formula.nextSibling.splitText(mark.length);
@@ -56,7 +62,7 @@
   const fit = () => {
     for (const formula of document.querySelectorAll("span.arithmatex")) {
       const line = formula.parentElement.clientWidth;
-      const parts = [...formula.querySelectorAll(".base")];
+      const parts = [...formula.querySelectorAll(".katex-base")];
       formula.classList.toggle("wide", line > 0 && parts.some((part) => part.offsetWidth > line));
     }
   };

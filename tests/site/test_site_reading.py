@@ -10,6 +10,18 @@ from checks.questions import Choice, Numeric, Open, keys, load, numbers
 pytestmark = [pytest.mark.xdist_group("site"), pytest.mark.slow]
 
 
+# Formulas in a line after which a comma or the like begins the next line.
+TORN = r"""(formulas) => formulas
+    .filter((formula) => /^[.,;:!?)\]]/.test(formula.nextSibling?.nodeValue ?? ''))
+    .filter((formula) => {
+        const mark = document.createRange();
+        mark.selectNodeContents(formula.nextSibling);
+        const end = [...formula.querySelectorAll('.katex-base')].at(-1).getBoundingClientRect();
+        return mark.getClientRects()[0].width && mark.getClientRects()[0].left < end.left;
+    })
+    .map((formula) => formula.querySelector('annotation').textContent)"""
+
+
 def form_of(page, question):
     return page.locator(f'form.question[id="q-{question.id}"]')
 
@@ -180,6 +192,21 @@ def test_the_bar_above_an_equation_is_not_cut_off(page):
     opened(page, "chapters/ch05/")
     room = "(boxes) => boxes.map((box) => parseFloat(getComputedStyle(box).paddingTop))"
     assert min(page.locator(".katex-display").evaluate_all(room)) >= 5
+
+
+def test_no_line_begins_with_the_comma_after_a_formula(page):
+    opened(page, "chapters/ch07/")
+    for width in (1240, 375, 360, 320):
+        page.set_viewport_size({"width": width, "height": 750})
+        assert page.locator("article span.arithmatex:visible").evaluate_all(TORN) == [], width
+
+
+def test_a_part_of_a_formula_that_is_wider_than_its_line_scrolls(page):
+    opened(page, "chapters/ch07/")
+    wide = page.locator("span.arithmatex.wide")
+    assert wide.count() == 0
+    page.set_viewport_size({"width": 150, "height": 750})
+    wide.first.wait_for(state="attached")
 
 
 def test_search_finds_a_page(page):
