@@ -258,7 +258,7 @@ def ema_weights() -> str:
     }
     top = 1.05 * max(weight for profile in kinds.values() for weight in profile[1:])
     plot = Plot(
-        (0, steps),
+        (0, 1.05 * steps),  # room for the name of the last mark
         (0, top),
         [(k, f"{k:,}") for k in (0, 250, 500, 750, 1000, steps)],
         [(k / 1000, f"{k / 1000:g}") for k in range(0, math.floor(1000 * top) + 1, 2)],
