@@ -313,8 +313,9 @@ def joins_the_skip_to_what_comes_from_below(impl):
     points=2,
     hint=(
         "Print the shapes: where are the heads, where the places, and which axis does the softmax sum to 1?",
-        "q, k and v are (B, heads, H·W, C/heads). q·kᵀ is (queries, keys): scaled by the width of one "
-        "head, softmax over the last axis. On the way back the channels come before the places.",
+        "q, k and v are (B, heads, H·W, C/heads). In x the channels come before the places: exchange axes by "
+        "transpose or permute, there and on the way back; a reshape alone mixes them up. q·kᵀ is (queries, "
+        "keys): scaled by the width of one head, softmax over the last axis.",
         "F.scaled_dot_product_attention(q, k, v) does the scaling and the softmax. Its result needs "
         ".transpose(-1, -2) before .reshape(b, c, h, w).",
     ),
@@ -1191,6 +1192,14 @@ misconception(
     "4.3",
     "v is forgotten: the keys themselves are averaged",
     edit=("scaled_dot_product_attention(q, k, v)", "scaled_dot_product_attention(q, k, k)"),
+)
+misconception(
+    "4.3",
+    "q, k and v are reshaped to (…, H·W, C/heads) without transposing: places and channels are mixed up",
+    edit=(
+        "reshape(b, 3, self.heads, c // self.heads, h * w).permute(1, 0, 2, 4, 3)",
+        "reshape(b, 3, self.heads, h * w, c // self.heads).permute(1, 0, 2, 3, 4)",
+    ),
 )
 misconception(
     "4.3",

@@ -1594,6 +1594,11 @@ misconception(
 )
 misconception(
     "6.5",
+    "neither target nor min_snr_gamma is handed on: the loss is always about the noise, and never weighed",
+    edit=("t, y, noise, target, min_snr_gamma)\n", "t, y, noise)\n"),
+)
+misconception(
+    "6.5",
     "the noise does not come from the generator (randn_like takes none), or is not handed on",
     edit=(
         "torch.randn(x_0.shape, device=x_0.device, dtype=x_0.dtype, generator=generator)",
