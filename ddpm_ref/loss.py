@@ -48,7 +48,7 @@ def v_target(schedule: NoiseSchedule, x_0: Tensor, t: Tensor, noise: Tensor) -> 
 def min_snr_weight(
     schedule: NoiseSchedule, t: Tensor, target: str = "noise", gamma: float = 5.0
 ) -> Tensor:
-    """★ A weight for each image that keeps easy timesteps from dominating (Hang et al. 2023, equation 10).
+    """★ A weight for each image that keeps small timesteps from dominating (Hang et al. 2023, equation 10).
 
     With SNR = alpha_bar_t / (1 − alpha_bar_t):
 

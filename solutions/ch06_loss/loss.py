@@ -90,7 +90,7 @@ def v_target(schedule: NoiseSchedule, x_0: Tensor, t: Tensor, noise: Tensor) -> 
 def min_snr_weight(
     schedule: NoiseSchedule, t: Tensor, target: str = "noise", gamma: float = 5.0
 ) -> Tensor:
-    """★ A weight for each image that keeps easy timesteps from dominating.
+    """★ A weight for each image that keeps small timesteps, nearly clean pictures, from dominating.
 
     With SNR = alpha_bar_t / (1 − alpha_bar_t), the ratio of the variances of picture and noise in x_t:
 
