@@ -135,8 +135,8 @@ def mixed_precision(
                   rounded to 0, and gradients scaled back (Micikevicius et al. 2018, section 3.2)
 
     Returns:
-        (context, scaler): the one to be entered once a step, the other enabled for "fp16" only;
-        a scaler that is not enabled passes everything through.
+        (context, scaler): the one to be entered once a step, the other enabled for "fp16" only; one that
+            is not enabled passes everything through.
 
     Raises:
         ValueError: on an unknown precision.
@@ -260,7 +260,11 @@ class TrainingState:
     """What a training is made of at one moment; a checkpoint holds all of it.
 
     Attributes:
-        model, optimizer, lr_schedule, scaler, ema: the moving parts; None for what there is not.
+        model: what is trained.
+        optimizer: of its parameters.
+        lr_schedule: the optimiser's learning rate by step; None for a constant one.
+        scaler: of mixed precision; None for none.
+        ema: the moving average; None for none.
         shuffling: the generator that the training batches are shuffled with; None for torch's own.
         world: the processes that train together.
         epoch: epochs finished.
