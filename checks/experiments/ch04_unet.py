@@ -8,6 +8,7 @@ returns, so that one can tell where they arrive. *Behaviour*: what moves the out
 import inspect
 import re
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 
 from torch import nn
@@ -80,7 +81,7 @@ def probes(tag):
 
 
 class Embedding(nn.Module):
-    """In the place of ConditionEmbedding: the same condition for whatever t and y."""
+    """In the place of ConditionEmbedding: the first half of a condition tells t, the second one y."""
 
     def __init__(self, num_classes, dim, *args, **kwargs):
         super().__init__()
@@ -89,11 +90,12 @@ class Embedding(nn.Module):
         self.label.num_classes = num_classes
 
     def forward(self, t, y=None):
-        return self.condition(len(t), 4 * self.dim)
+        y = torch.full_like(t, self.num_classes) if y is None else y
+        return torch.cat([self.told(t, 2 * self.dim), self.told(y, 2 * self.dim)], dim=1)
 
     @staticmethod
-    def condition(batch, length):
-        return torch.randn(batch, length, generator=torch.Generator().manual_seed(3))
+    def told(numbers, length):
+        return torch.sin(0.1 * numbers[:, None] + torch.arange(length))
 
 
 def unlike(number, shape):
@@ -378,7 +380,14 @@ def starts_as_the_identity(impl):
     module = impl.SelfAttention2d(24, heads=3)
     out = module(x)
     gives = "x" if same(out, x) else "0" if not out.any() else "something else"
-    return {"it gives": gives, "without a gradient": unused(module, lambda: module(x))}
+    weights = [p for p in module.parameters() if p.requires_grad and p.ndim > 1]
+    found = [g for g in gradients(out, *weights) if g is not None]
+    return {
+        "it gives": gives,
+        "without a gradient": unused(module, lambda: module(x)),
+        # At first only the last one has; when all of them start at zero, not even that.
+        "a projection whose gradient is not 0": any(bool(g.any()) for g in found),
+    }
 
 
 @experiment(
@@ -397,7 +406,7 @@ def works_at_any_size(impl):
     def shape(multipliers, *size, **options):
         model = impl.UNet(num_classes=5, base_width=8, multipliers=multipliers, **options)
         b = size[0]
-        with Readable():
+        with Readable(), torch.no_grad():
             return shape_of(model(images(*size), timesteps(*range(b)), labels(*range(b))))
 
     return {
@@ -417,14 +426,31 @@ def trouble_of(model, calls, *inputs) -> str:
     return "none"
 
 
-def provenance(impl, multipliers):
+def starts_right(impl) -> bool:
+    """Whether fresh attention is the identity (which is for 4.3): then skips come through it unchanged."""
+    x = normal(2, 8, 4, 6)
+    with suppress(Exception), torch.no_grad():
+        return same(impl.SelfAttention2d(8, 2)(x), x)
+    return False
+
+
+def provenance(impl, multipliers, attention_resolutions=()):
     """What arrives at the residual blocks of a U-Net with these multipliers."""
     probe, calls = probes(unlike)
-    model = impl.rebuilt(ResidualBlock=probe, ConditionEmbedding=Embedding).UNet(
-        channels=3, num_classes=5, base_width=8, multipliers=multipliers, image_size=16
+    probed = impl.rebuilt(ResidualBlock=probe, ConditionEmbedding=Embedding)
+    model = probed.UNet(
+        channels=3,
+        num_classes=5,
+        base_width=8,
+        multipliers=multipliers,
+        image_size=16,
+        attention_resolutions=attention_resolutions if starts_right(probed) else (),
+        heads=2,
     )
-    trouble = trouble_of(model, calls, images(2, 3, 16, 24), timesteps(3, 40), labels(1, 4))
-    required(calls)
+    t, y = timesteps(3, 40), labels(1, 4)
+    trouble = trouble_of(model, calls, images(2, 3, 16, 24), t, y)
+    # A block under torch.utils.checkpoint is asked again on the way back of a gradient.
+    calls = Calls(required(calls))
     names = [(way, call) for way in ("down", "middle", "up") for call in calls.way(way)]
     times = Counter(id(call.block) for call in calls)
     inside = set(model.modules())
@@ -432,7 +458,9 @@ def provenance(impl, multipliers):
         "trouble": trouble,
         "widths": {by(c.size): c.gave.shape[1] for way, c in names if way != "up"},
         **{f"way up at {by(size)}": arrival(calls, size) for size in halvings(multipliers)},
-        "without cond": sorted({f"{way} at {by(c.size)}" for way, c in names if not is_told(c)}),
+        "without cond": sorted(
+            {f"{way} at {by(c.size)}" for way, c in names if told(c, t, y) != ["t", "y"]}
+        ),
         "a block is called twice": max(times.values()) > 1,
         "all blocks are in model.modules()": all(call.block in inside for call in calls),
     }
@@ -460,8 +488,11 @@ def arrival(calls, size) -> str:
     return "the skip, more than once" if again else "the skip"
 
 
-def is_told(call) -> bool:
-    return same(call.cond, Embedding.condition(*call.cond.shape))
+def told(call, t, y) -> list[str]:
+    """Which of t and y, of each image, the condition tells that a residual block got."""
+    half = call.cond.shape[1] // 2
+    parts = {"t": (call.cond[:, :half], t), "y": (call.cond[:, half:], y)}
+    return [name for name, (part, v) in parts.items() if same(part, Embedding.told(v, half))]
 
 
 @experiment(
@@ -478,7 +509,7 @@ def is_told(call) -> bool:
 )
 def brings_every_skip_to_its_level(impl):
     return {
-        "widths 8, 16, 24": provenance(impl, (1, 2, 3)),
+        "widths 8, 16, 24": provenance(impl, (1, 2, 3), attention_resolutions=(8,)),
         "equal widths, four levels": provenance(impl, (1, 1, 1, 1)),
     }
 
@@ -547,6 +578,7 @@ def which(images_moved: list[int], meant: int) -> str:
 def listens_to_time_and_class(impl):
     model, x, t, y = simplest(impl)
     awake(model, gain=3.0)
+    arrives = told_to_many(impl)
 
     def moves():
         out = drawn(model, x, t, y)
@@ -562,7 +594,19 @@ def listens_to_time_and_class(impl):
             ),
         }
 
-    return in_both_modes(model, moves)
+    return {"in training, 64 images are told their own": arrives, **in_both_modes(model, moves)}
+
+
+def told_to_many(impl) -> list[str]:
+    """Which of t and y every residual block is told, of so many images that dropped labels show."""
+    probe, calls = probes(unlike)
+    model, *_ = simplest(impl.rebuilt(ResidualBlock=probe, ConditionEmbedding=Embedding))
+    calls.clear()
+    t, y = timesteps(*range(64)), labels(*(i % 5 for i in range(64)))
+    with torch.no_grad():
+        model(images(64, 3, 2, 4), t, y)
+    each = [told(call, t, y) for call in required(calls)]
+    return [name for name in ("t", "y") if all(name in found for found in each)]
 
 
 def in_both_modes(model, observed):
@@ -1182,6 +1226,15 @@ misconception(
 )
 misconception(
     "4.3",
+    "all projections start at zero, not only the last one: then none of them ever learns",
+    edit=(
+        "        nn.init.zeros_(self.out.bias)\n",
+        "        nn.init.zeros_(self.out.bias)\n"
+        "        nn.init.zeros_(self.qkv.weight)\n        nn.init.zeros_(self.qkv.bias)\n",
+    ),
+)
+misconception(
+    "4.3",
     "the output projection is not applied",
     edit=(
         "self.out(mixed.transpose(-1, -2).reshape(b, c, h, w))",
@@ -1259,6 +1312,16 @@ misconception(
 )
 misconception(
     "4.4",
+    "x is added once more around the attention of the way down: the layer does so itself",
+    edit=(
+        "x = attention(block(x, cond))\n        return self.down(x), x",
+        "x = block(x, cond)\n"
+        "            x = x if isinstance(attention, nn.Identity) else x + attention(x)\n"
+        "        return self.down(x), x",
+    ),
+)
+misconception(
+    "4.4",
     "(skip, h) is taken from a DownBlock, which returns (h, skip)",
     edit=("h, skip = down(h, cond)", "skip, h = down(h, cond)"),
 )
@@ -1275,12 +1338,34 @@ misconception(
 misconception(
     "4.4",
     "the residual blocks of the way up are told something else than cond",
-    edit=("h = up(h, skips.pop(), cond)", "h = up(h, skips.pop(), torch.zeros_like(cond))"),
+    edit=("h = up(h, skips.pop(), cond)", "h = up(h, skips.pop(), self.condition(t, None))"),
 )
 misconception(
     "4.4",
     "an activation on cond: residual blocks get it as it is, they have one of their own",
     edit=("self.condition(t, y)", "F.silu(self.condition(t, y))"),
+)
+misconception(
+    "4.4",
+    "t is changed on its way to the embedding (t + 1, say): it goes in as it is",
+    edit=("self.condition(t, y)", "self.condition(t + 1, y)"),
+)
+misconception(
+    "4.4",
+    "the labels are changed on their way to the embedding (by one, say): they go in as they are",
+    edit=(
+        "self.condition(t, y)",
+        "self.condition(t, y if y is None else (y + 1) % (self.num_classes + 1))",
+    ),
+)
+misconception(
+    "4.4",
+    "the network drops labels while it trains: that is for the training step of chapter 6",
+    edit=(
+        "self.condition(t, y)",
+        "self.condition(t, y if y is None or not self.training "
+        "else torch.where(torch.rand(y.shape) < 0.1, self.num_classes, y))",
+    ),
 )
 misconception(
     "4.4",
@@ -1394,7 +1479,7 @@ misconception(
     "the residual blocks of the middle are told something else than cond",
     edit=(
         "in enumerate(self.middle):\n            h = block(h, cond)",
-        "in enumerate(self.middle):\n            h = block(h, torch.zeros_like(cond))",
+        "in enumerate(self.middle):\n            h = block(h, self.condition(0 * t, y))",
     ),
 )
 misconception(

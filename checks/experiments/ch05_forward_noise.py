@@ -114,6 +114,7 @@ def equal_steps(impl):
         "12 steps": impl.linear_beta_schedule(12),
         "7 steps from 0.05 to 0.4": impl.linear_beta_schedule(7, 0.05, 0.4),
         "1000 steps": impl.linear_beta_schedule(1000),
+        "1 step from 0.05 to 0.4": impl.linear_beta_schedule(1, 0.05, 0.4),
     }
 
 
@@ -128,7 +129,7 @@ def equal_steps(impl):
 )
 def linear_refuses(impl):
     impl.linear_beta_schedule(4)
-    return {f"T = {n}": raises(lambda n=n: impl.linear_beta_schedule(n)) for n in (2, 0, -3)}
+    return {f"T = {n}": raises(lambda n=n: impl.linear_beta_schedule(n)) for n in (1, 0, -3)}
 
 
 @experiment(
@@ -180,7 +181,7 @@ def cut_off_above_only(impl):
 )
 def cosine_refuses(impl):
     impl.cosine_beta_schedule(4)
-    return {f"T = {n}": raises(lambda n=n: impl.cosine_beta_schedule(n)) for n in (2, 0, -3)}
+    return {f"T = {n}": raises(lambda n=n: impl.cosine_beta_schedule(n)) for n in (1, 0, -3)}
 
 
 @experiment(
@@ -197,12 +198,16 @@ def cosine_refuses(impl):
 def running_product(impl):
     schedule = impl.NoiseSchedule(twelve_betas())
     thousand = noted(torch.linspace(1e-4, 0.02, 1000), "torch.linspace(1e-4, 0.02, 1000)")
+    large = noted(torch.full((8,), 0.9), "torch.full((8,), 0.9)")
     return {
         "timesteps": schedule.timesteps,
         "betas": schedule.betas,
         "alphas": schedule.alphas,
         "alpha_bars": schedule.alpha_bars,
         "alpha_bars of 1000 steps": impl.NoiseSchedule(thousand).alpha_bars,
+        "the last alpha_bar of eight betas of 0.9": near(
+            impl.NoiseSchedule(large).alpha_bars[-1], 1e-11
+        ),
     }
 
 
@@ -330,7 +335,9 @@ def is_table(value):
 )
 def refuses_bad_betas(impl):
     impl.NoiseSchedule(twelve_betas())
-    cases = [(0.1, 0.9), (0.1, 0.0), (1.0, 0.2), (0.3, -0.2, 0.1), (0.2, 0.3, 1.5), (-1.0, 2.0)]
+    # Betas that are right need not rise; and among them a bad one may be first, last or in between.
+    cases = [(0.9995, 0.1, 1e-5), (0.1, 0.0), (1.0, 0.2), (0.3, -0.2, 0.1), (0.2, 1.5, 0.3)]
+    cases += [(0.2, 0.3, 1.5), (-1.0, 2.0)]
     return {
         str(list(case)): raises(lambda c=case: impl.NoiseSchedule(torch.tensor(c)))
         for case in cases
@@ -372,10 +379,12 @@ def one_entry_an_image(impl):
 def mixes_picture_and_noise(impl):
     schedule, x_0, noise = short(impl), images(5, 3, 4, 5), telling(seed=1)
     gray, other = images(7, 1, 6, 4, seed=2), normal(7, 1, 6, 4, seed=3)
+    single = images(1, 3, 4, 6, seed=4), timesteps(3), normal(1, 3, 4, 6, seed=5)
     return {
         "x_t": impl.q_sample(schedule, x_0, telling_t(), noise),
         "a second time": impl.q_sample(schedule, x_0, telling_t(), noise),
         "grey images": impl.q_sample(schedule, gray, every_t(), other),
+        "one image": impl.q_sample(schedule, *single),
     }
 
 
@@ -405,18 +414,22 @@ def draws_normal_noise(impl):
     def apart(a, b):
         return near(size(a - b) / 2**0.5, 6 * a.numel() ** -0.5)
 
+    means = torch.stack([z, again]).mean((3, 4))  # of each channel of each image
+    chance = (z[0, 0].numel()) ** -0.5  # how large they are
+
     return {
         "type of x_t": str(z.dtype),
         "mean": near(z.mean(), 6 * (2 / n) ** 0.5),
         "standard deviation": near(size(z), 6 * n**-0.5),
+        "size of the means of channels": near(size(means), 6 * chance * means.numel() ** -0.5),
         "share beyond 2.5 standard deviations": near(beyond, 6 * (2 * 0.0123 / n) ** 0.5),
         "any beyond 3.5": bool((z.abs() > 3.5).any()),  # 16 are to be expected
         "noise of an image, compared with the others": twins(z),
         "exact, which chance never makes it": levelled(z, again),
         "how far apart two images are": apart(z[0], z[2]),
         "two channels": apart(z[:, 0], z[:, 1]),
-        "two rows": apart(z[..., 4, :], z[..., 11, :]),
-        "two columns": apart(z[..., 5], z[..., 16]),
+        "two rows": apart(z[..., 4, :], z[..., 5, :]),
+        "two columns": apart(z[..., 16], z[..., 17]),
         "two calls": apart(z, again),
         "a seed is set": seeded,
     }
@@ -475,7 +488,19 @@ def picture_from_noise(impl):
     return {
         "where little of the picture is left, size of x_0": sizes(predict(steep(impl), late_t())),
         "x_0": predict(short(impl), telling_t()),
+        "x_0 of images on another device": place_of_prediction(impl),
     }
+
+
+def place_of_prediction(impl):
+    """Where predict_x0 leaves its result; a schedule that cannot be moved is the matter of 5.3."""
+    with elsewhere():
+        schedule = short_elsewhere(impl)
+        if schedule is None:
+            return "on the device of the images"
+        x_t, prediction = normal(2, 3, 4, 5).to(DEVICE), normal(2, 3, 4, 5, seed=1).to(DEVICE)
+        t = timesteps(1, 10).to(DEVICE)
+        return place_of(lambda: impl.predict_x0(schedule, x_t, t, prediction))
 
 
 @experiment(
@@ -545,7 +570,8 @@ def targets(impl):
 
     named = {target: predict(target) for target in ("noise", "v")}
     kinds = [target for target, x_0 in named.items() if alike(predict(), x_0)]
-    refused = {target: raises(lambda x=target: predict(x)) for target in ("x0", "Noise", "")}
+    others = ("x0", "x_0", "Noise", "eps", "V", "velocity", "")
+    refused = {target: raises(lambda x=target: predict(x)) for target in others}
     return {"without a target": kinds, **refused}
 
 
@@ -619,6 +645,16 @@ misconception(
     "5.1",
     "the linear betas are float64 (numpy's, or computed so): float32 should come out",
     edit=("timesteps, dtype=torch.float64).float()", "timesteps, dtype=torch.float64)"),
+)
+misconception(
+    "5.1",
+    "a single step is refused, or divided by T − 1 = 0: with one timestep it is beta_start alone",
+    edit=(
+        "    return torch.linspace(beta_start, beta_end, timesteps, dtype=torch.float64).float()",
+        "    step = (beta_end - beta_start) / (timesteps - 1)\n"
+        "    betas = beta_start + step * torch.arange(timesteps, dtype=torch.float64)\n"
+        "    return betas.float()",
+    ),
 )
 misconception(
     "5.1",
@@ -1021,6 +1057,24 @@ misconception(
 )
 misconception(
     "5.3",
+    "only the first and the last beta are looked at: a bad one may be in between",
+    edit=("((betas > 0) & (betas < 1)).all()", "0 < betas[0] <= betas[-1] < 1"),
+)
+misconception(
+    "5.3",
+    "betas that do not rise are refused: all that matters is that each is larger than 0 and smaller than 1",
+    edit=(
+        "((betas > 0) & (betas < 1)).all()",
+        "((betas > 0) & (betas < 1) & (betas >= betas[0])).all()",
+    ),
+)
+misconception(
+    "5.3",
+    "alpha_bars are kept from getting small (clamp): they are the product, however small it is",
+    edit=("alphas.cumprod(0)", "alphas.cumprod(0).clamp(min=1e-5)"),
+)
+misconception(
+    "5.3",
     "betas are cut off when the schedule is made (at 0.0001, say): they are kept as they are given",
     edit=(
         "        alphas = 1 - betas.double()",
@@ -1261,6 +1315,23 @@ misconception(
 )
 misconception(
     "5.5",
+    "each channel gets a number more that is the same at all of its pixels (offset noise)",
+    edit=(
+        "torch.randn_like(x_0)",
+        "torch.randn_like(x_0) + 0.1 * torch.randn_like(x_0[..., :1, :1])",
+    ),
+)
+misconception(
+    "5.5",
+    "noise is drawn for a smaller picture and enlarged: neighbouring pixels get the same",
+    edit=(
+        "torch.randn_like(x_0)",
+        "torch.randn_like(x_0)[..., ::2, ::2].repeat_interleave(2, 2).repeat_interleave(2, 3)"
+        "[..., : x_0.shape[2], : x_0.shape[3]]",
+    ),
+)
+misconception(
+    "5.5",
     "images get their noise in pairs, the second half of the batch that of the first: each has its own",
     edit=(
         "torch.randn_like(x_0)",
@@ -1450,6 +1521,22 @@ misconception(
     "5.6",
     'unknown targets are accepted: whatever is not "noise" counts as v',
     edit=('if target == "v":', "if True:"),
+)
+misconception(
+    "5.6",
+    'other names of the targets are accepted ("eps", "velocity", "V"): "noise" and "v" are all there is',
+    edit=(
+        ('if target == "noise":', 'if target in ("noise", "eps"):'),
+        ('if target == "v":', 'if target.lower() in ("v", "velocity"):'),
+    ),
+)
+misconception(
+    "5.6",
+    "a table of predict_x0 lies on the CPU, wherever the images are",
+    edit=(
+        "per_image(schedule.alpha_bars, t)\n    if target",
+        "torch.tensor([float(schedule.alpha_bars[i]) for i in t]).reshape(-1, 1, 1, 1)\n    if target",
+    ),
 )
 misconception(
     "5.6",
