@@ -135,8 +135,14 @@ def _compare(expected, got, where: str, slack: dict, naming: bool = False):
 
 def _plain(where, kind, expected, got, says=None) -> Difference:
     says = says or f"expected {describe(expected)}, got {describe(got)}"
+    if describe(expected) == describe(got) and not is_array(got):
+        says += f" (of type {_type(got)}, not {_type(expected)})"
     call = got.get("call") if is_array(got) else None
     return Difference(where, kind, says, expected, got, call)
+
+
+def _type(node) -> str:
+    return "float" if isinstance(node, dict) and "number" in node else type(node).__name__
 
 
 def _children(node):

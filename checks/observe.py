@@ -183,7 +183,8 @@ def _digest(tensor: Tensor) -> int:
 
 
 def _bytes(tensor: Tensor) -> bytes:
-    plain = tensor.detach().contiguous().reshape(-1)
+    # Of a single number any stride counts as contiguous, 0 as well, which `view` refuses.
+    plain = tensor.detach().contiguous().as_strided((tensor.numel(),), (1,))
     return plain.view(torch.uint8).numpy().tobytes() if plain.numel() else b""
 
 

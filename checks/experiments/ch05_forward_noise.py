@@ -27,7 +27,8 @@ def short(impl, made=twelve_betas):
     """Twelve steps, as short_schedule has them, of the graded chapter's own class."""
     betas = made()
     schedule = impl.NoiseSchedule(betas)
-    betas.copy_(made())  # whether they are changed in place is the matter of 5.3
+    with torch.no_grad():
+        betas.copy_(made())  # whether they are changed in place is the matter of 5.3
     put_right(schedule, lambda table: table, made)
     return schedule
 
@@ -85,7 +86,9 @@ def alike(one, other):
     if not is_table(one) or not is_table(other):
         return False
     # Much less than the smallest betas: the cosine schedule's first one is 4e-5.
-    return one.shape == other.shape and torch.allclose(one, other, rtol=1e-4, atol=1e-6)
+    return one.shape == other.shape and torch.allclose(
+        one.double(), other.double(), rtol=1e-4, atol=1e-6
+    )
 
 
 def size(x):
@@ -129,7 +132,7 @@ def equal_steps(impl):
 )
 def linear_refuses(impl):
     impl.linear_beta_schedule(4)
-    return {f"T = {n}": raises(lambda n=n: impl.linear_beta_schedule(n)) for n in (1, 0, -3)}
+    return {f"T = {n}": raises(lambda n=n: impl.linear_beta_schedule(n)) for n in (2, 0, -3)}
 
 
 @experiment(
@@ -311,6 +314,7 @@ def moves_as_a_whole(impl):
     return {
         "comes back": "nothing" if moved is None else "something",
         "on the other device": [name for name, t in zip(TABLES, found, strict=True) if is_table(t)],
+        "its betas": found[0],
         "with the same numbers": all(same),
         "timesteps": getattr(moved, "timesteps", None),
         "left in place": [
@@ -335,9 +339,9 @@ def is_table(value):
 )
 def refuses_bad_betas(impl):
     impl.NoiseSchedule(twelve_betas())
-    # Betas that are right need not rise; and among them a bad one may be first, last or in between.
-    cases = [(0.9995, 0.1, 1e-5), (0.1, 0.0), (1.0, 0.2), (0.3, -0.2, 0.1), (0.2, 1.5, 0.3)]
-    cases += [(0.2, 0.3, 1.5), (-1.0, 2.0)]
+    # The first two are good: betas need not rise. A bad one may be first, last or in between.
+    cases = [(1e-5, 0.9995), (0.9, 0.1, 0.3), (0.1, 0.0), (1.0, 0.2), (0.3, -0.2, 0.1)]
+    cases += [(0.2, 1.5, 0.3), (0.2, 0.3, 1.5), (-1.0, 2.0)]
     return {
         str(list(case)): raises(lambda c=case: impl.NoiseSchedule(torch.tensor(c)))
         for case in cases
@@ -360,7 +364,14 @@ def one_entry_an_image(impl):
     return {
         "seven images": impl.per_image(values, every_t()),
         "one": impl.per_image(values, timesteps(5)),
+        "of a table on another device": place_of_entries(impl),
     }
+
+
+def place_of_entries(impl):
+    with elsewhere():
+        values, t = normal(12, seed=4).to(DEVICE), timesteps(5, 0).to(DEVICE)
+        return place_of(lambda: impl.per_image(values, t))
 
 
 @experiment(
@@ -378,7 +389,8 @@ def one_entry_an_image(impl):
 )
 def mixes_picture_and_noise(impl):
     schedule, x_0, noise = short(impl), images(5, 3, 4, 5), telling(seed=1)
-    gray, other = images(7, 1, 6, 4, seed=2), normal(7, 1, 6, 4, seed=3)
+    gray = images(7, 1, 6, 4, seed=2)
+    other = noted(4 * normal(7, 1, 6, 4, seed=3), "4 * normal(7, 1, 6, 4, seed=3)")
     single = images(1, 3, 4, 6, seed=4), timesteps(3), normal(1, 3, 4, 6, seed=5)
     return {
         "x_t": impl.q_sample(schedule, x_0, telling_t(), noise),
@@ -454,20 +466,22 @@ def stays_on_the_device(impl):
         x_0, noise = normal(4, 3, 5, 6).to(DEVICE), normal(4, 3, 5, 6, seed=1).to(DEVICE)
         t = timesteps(0, 11, 2, 1).to(DEVICE)
         return {
-            "x_t": place_of(lambda: impl.q_sample(schedule, x_0, t, noise)),
+            "x_t of images on another device": place_of(
+                lambda: impl.q_sample(schedule, x_0, t, noise)
+            ),
             "x_t with noise of its own": place_of(lambda: impl.q_sample(schedule, x_0, t)),
         }
 
 
 def place_of(call):
-    """Where the result of a call is, in words."""
+    """Where the result of a call with things on another device is, in words."""
     try:
         result = call()
     except RuntimeError as error:
         if "same device" not in str(error):
             raise
         return "an error, because tensors of two devices meet"
-    return "on the device of the images" if is_table(brought_back(result)) else "elsewhere"
+    return "on that device" if is_table(brought_back(result)) else "elsewhere"
 
 
 @experiment(
@@ -497,7 +511,7 @@ def place_of_prediction(impl):
     with elsewhere():
         schedule = short_elsewhere(impl)
         if schedule is None:
-            return "on the device of the images"
+            return "on that device"
         x_t, prediction = normal(2, 3, 4, 5).to(DEVICE), normal(2, 3, 4, 5, seed=1).to(DEVICE)
         t = timesteps(1, 10).to(DEVICE)
         return place_of(lambda: impl.predict_x0(schedule, x_t, t, prediction))
@@ -571,7 +585,7 @@ def targets(impl):
     named = {target: predict(target) for target in ("noise", "v")}
     kinds = [target for target, x_0 in named.items() if alike(predict(), x_0)]
     others = ("x0", "x_0", "Noise", "eps", "V", "velocity", "")
-    refused = {target: raises(lambda x=target: predict(x)) for target in others}
+    refused = {f'target "{x}"': raises(lambda x=x: predict(x)) for x in others}
     return {"without a target": kinds, **refused}
 
 
@@ -648,7 +662,7 @@ misconception(
 )
 misconception(
     "5.1",
-    "a single step is refused, or divided by T − 1 = 0: with one timestep it is beta_start alone",
+    "the steps are divided by T − 1, which is 0 when there is one timestep: then it is beta_start alone",
     edit=(
         "    return torch.linspace(beta_start, beta_end, timesteps, dtype=torch.float64).float()",
         "    step = (beta_end - beta_start) / (timesteps - 1)\n"
@@ -1057,8 +1071,13 @@ misconception(
 )
 misconception(
     "5.3",
-    "only the first and the last beta are looked at: a bad one may be in between",
-    edit=("((betas > 0) & (betas < 1)).all()", "0 < betas[0] <= betas[-1] < 1"),
+    "only the first and the last beta are looked at, as if betas had to rise: any of them may be bad",
+    edit=("((betas > 0) & (betas < 1)).all()", "(betas[0] > 0 and betas[-1] < 1)"),
+)
+misconception(
+    "5.3",
+    "betas close to 0 or 1 are refused (above 0.999, say): all between 0 and 1 are right",
+    edit=("((betas > 0) & (betas < 1))", "((betas > 0) & (betas <= 0.999))"),
 )
 misconception(
     "5.3",
@@ -1123,6 +1142,14 @@ misconception(
     "5.4",
     "per_image gives every image the entry of the first",
     edit=("[t].reshape(-1, 1, 1, 1)", "[t[0]].expand(len(t)).reshape(-1, 1, 1, 1)"),
+)
+misconception(
+    "5.4",
+    "per_image makes its numbers on the CPU: they belong on the device of the table",
+    edit=(
+        "values.to(t.device)[t].reshape(-1, 1, 1, 1)",
+        "torch.tensor([float(values[i]) for i in t]).reshape(-1, 1, 1, 1)",
+    ),
 )
 misconception(
     "5.4",
@@ -1532,7 +1559,7 @@ misconception(
 )
 misconception(
     "5.6",
-    "a table of predict_x0 lies on the CPU, wherever the images are",
+    "what predict_x0 multiplies with is made on the CPU, wherever the images are",
     edit=(
         "per_image(schedule.alpha_bars, t)\n    if target",
         "torch.tensor([float(schedule.alpha_bars[i]) for i in t]).reshape(-1, 1, 1, 1)\n    if target",

@@ -45,6 +45,13 @@ VARIANTS = {
             "    return chosen.view(-1, 1, 1, 1)\n",
         )
     ],
+    (5, "an entry stretched over the axes"): [
+        (
+            _PER_IMAGE,
+            "    entries = [values[k].expand(1, 1, 1, 1) for k in t]\n"
+            "    return torch.cat(entries) if len(entries) > 1 else entries[0]\n",
+        )
+    ],
     (5, "a compiled function"): [
         ("def per_image(", "@torch.compile\ndef per_image("),
     ],
