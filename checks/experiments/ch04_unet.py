@@ -1111,14 +1111,6 @@ misconception(
 )
 misconception(
     "4.3",
-    "the result is added to x in place (x += …): the caller still needs x",
-    edit=(
-        "return x + self.out(mixed.transpose(-1, -2).reshape(b, c, h, w))",
-        "return x.add_(self.out(mixed.transpose(-1, -2).reshape(b, c, h, w)))",
-    ),
-)
-misconception(
-    "4.3",
     "multiplied by √(C / heads) where it should be divided",
     edit=(
         "scaled_dot_product_attention(q, k, v)",

@@ -1257,7 +1257,10 @@ misconception(
 misconception(
     "5.5",
     "x_t is clipped to [−1, 1]: it goes beyond",
-    edit=("def q_sample(", "@lambda f: lambda *given: f(*given).clamp(-1, 1)\ndef q_sample("),
+    edit=(
+        "\n\n\ndef q_sample(",
+        "\n\n@lambda f: lambda *given: f(*given).clamp(-1, 1)\ndef q_sample(",
+    ),  # as many lines as before: a crash further down quotes its line
 )
 misconception(
     "5.5",
@@ -1503,14 +1506,14 @@ misconception(
     "5.6",
     "the predicted picture is clipped to [−1, 1]: that is left to the sampler",
     edit=(
-        "def predict_x0(",
-        "@lambda f: lambda *given: f(*given).clamp(-1, 1)\ndef predict_x0(",
+        "\n\n\ndef predict_x0(",
+        "\n\n@lambda f: lambda *given: f(*given).clamp(-1, 1)\ndef predict_x0(",
     ),
 )
 misconception(
     "5.6",
     "there are no gradients (no_grad, detach): guidance needs them",
-    edit=("def predict_x0(", "@torch.no_grad()\ndef predict_x0("),
+    edit=("\n\n\ndef predict_x0(", "\n\n@torch.no_grad()\ndef predict_x0("),
 )
 misconception(
     "5.6",
