@@ -12,7 +12,7 @@ Devices are observed on a pretended one (`checks.fake_device`), which is there o
 import math
 import tempfile
 import weakref
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -36,6 +36,11 @@ class Layer(nn.Module):
 
     def forward(self, x):
         return 1.3 * x if self.training else x
+
+
+def seeded(seed):
+    """Seed the processor's generator alone: torch.manual_seed spends a millisecond on those of GPUs."""
+    torch.default_generator.manual_seed(seed)
 
 
 def mode_of(model):
@@ -86,10 +91,15 @@ def filled_with(model, seed):
 
 
 class Descent(torch.optim.Optimizer):
-    """Descent with momentum. `rates` and `gradients` have what each step found, after a call of `watch`."""
+    """Descent with momentum. `rates` and `gradients` have what each step found, after a call of `watch`.
 
-    def __init__(self, model, rate=0.2, momentum=0.5):
-        super().__init__(list(model.parameters()), {"lr": rate, "momentum": momentum})
+    `apart`: each parameter is a group of its own.
+    """
+
+    def __init__(self, model, rate=0.2, momentum=0.5, apart=False):
+        groups = [{"params": [p]} for p in model.parameters()]
+        parameters = groups if apart else list(model.parameters())
+        super().__init__(parameters, {"lr": rate, "momentum": momentum})
         self.rates, self.gradients, self.watch = [], [], lambda: None
 
     @torch.no_grad()
@@ -144,6 +154,16 @@ def batches(*sizes, seed=0):
         )
         for k, n in enumerate(sizes)
     ]
+
+
+class Walks(list):
+    """A loader that counts the walks over it."""
+
+    walks = 0
+
+    def __iter__(self):
+        self.walks += 1
+        return super().__iter__()
 
 
 class Losses:
@@ -344,13 +364,14 @@ def best_device(impl):
 )
 def device_by_name(impl):
     with accelerators(True, True):
-        named = kind(impl.select_device("cpu"))
+        found = {name: kind(impl.select_device(name)) for name in ("cpu", "mps", "cuda:0")}
+        found["cuda:99, beside another"] = raises(lambda: impl.select_device("cuda:99"))
     wrong = ("nonsense", "cuda:99")
-    found = {name: raises(lambda n=name: impl.select_device(n)) for name in wrong}
+    found |= {name: raises(lambda n=name: impl.select_device(n)) for name in wrong}
     with accelerators(False, False):
         for name in ("cuda", "mps"):
             found[f"{name}, where there is none"] = raises(lambda n=name: impl.select_device(n))
-    return {"cpu": named, **found}
+    return found
 
 
 def settings(optimizer, model):
@@ -386,8 +407,9 @@ def adamw(impl):
         "AdamW": decoupled,
         "given": settings(optimizer, model)[0],
         "by default": settings(plain, model)[0],
-        "eps": float(group.get("eps", -1)),
+        "eps": f"{group.get('eps', -1):g}",  # as text: of numbers so small, any two would be equal
         "amsgrad": bool(group.get("amsgrad")),
+        "maximize": bool(group.get("maximize")),
     }
 
 
@@ -415,6 +437,17 @@ def inside(ema, model):
     """The numbers that a model has while the average is applied: parameters, buffers."""
     with ema.applied(model):
         return numbers(model)
+
+
+def tensors_in(thing):
+    """All tensors that something keeps: of its modules, and in lists and dictionaries."""
+    if isinstance(thing, nn.Module):
+        thing = [*thing.parameters(), *thing.buffers()]
+    if isinstance(thing, torch.Tensor):
+        yield thing
+    elif isinstance(thing, list | tuple | dict):
+        for inner in thing.values() if isinstance(thing, dict) else thing:
+            yield from tensors_in(inner)
 
 
 def numbers(model):
@@ -468,17 +501,18 @@ def starts_as_a_copy(impl):
 def moves_slowly(impl):
     model = net()
     found = {}
-    for decay in (0.99, 0.2):
-        ema = impl.ExponentialMovingAverage(model, decay)
+    slow, quick = (impl.ExponentialMovingAverage(model, decay) for decay in (0.99, 0.2))
+    for decay, ema in ((0.99, slow), (0.2, quick)):
         for i in range(4):
             filled_with(model, i)
             ema.update(model)
             found[f"decay {decay}, update {i}"] = inside(ema, model)["weights"]
-        for i in range(4, 40):
-            filled_with(model, i)
-            ema.update(model)
-        found[f"decay {decay}, update 39"] = inside(ema, model)["weights"]
-    return found
+    for i in range(4, 25):
+        filled_with(model, i)
+        slow.update(model)
+    found["decay 0.99, update 24"] = inside(slow, model)["weights"]
+    kept = tensors_in(getattr(slow, "__dict__", {}))
+    return {**found, "tensors that keep a graph": sum(v.grad_fn is not None for v in kept)}
 
 
 @experiment(
@@ -515,14 +549,20 @@ def buffers_are_copied(impl):
 )
 def applied_and_taken_back(impl):
     model = net()
+    parameters = list(model.parameters())
     ema = impl.ExponentialMovingAverage(model, 0.99)
     filled_with(model, 1)
     ema.update(model)
     filled_with(model, 2)
     during = inside(ema, model)
     after = numbers(model) | {"mode": mode_of(model)}
-    with suppress(ZeroDivisionError), ema.applied(model):
-        raise ZeroDivisionError
+    filled_with(model, 3)
+
+    def fails():
+        with ema.applied(model):
+            raise ZeroDivisionError
+
+    came_out = raises(fails)
     failed = numbers(model)
     model.train(conditions.train)
     ema.update(model)
@@ -530,8 +570,12 @@ def applied_and_taken_back(impl):
         "inside": during,
         "afterwards": after,
         "after an error": failed,
+        "the error that comes out": came_out,
         "the average, one update later": inside(ema, model),
         "the model learns": [p.requires_grad for p in model.parameters()],
+        "its parameters are those that an optimiser holds": [
+            p is was for p, was in zip(model.parameters(), parameters, strict=True)
+        ],
     }
 
 
@@ -593,12 +637,13 @@ def average_on_a_device(impl):
     ),
 )
 def one_step_a_batch(impl):
-    losses, model = Losses(), net()
+    losses, model, loader = Losses(), net(), Walks(batches(*SIZES))
     optimizer = Descent(model)
     passes = []
     optimizer.watch = lambda: passes.append(losses.backwards)
-    an_epoch(impl, losses, model.eval(), batches(*SIZES), optimizer)
+    an_epoch(impl, losses, model.eval(), loader, optimizer)
     return {
+        "walks over the loader": loader.walks,
         "weights": weights(model),
         "backward passes before each step": passes,
         "mode at each loss": model.modes,
@@ -625,7 +670,7 @@ def clipped_by_norm(impl):
     found = {}
     for clip, size in ((0.5, 1.0), (0.5, 0.02), (2.0, 1.0)):
         model = net()
-        optimizer = Descent(model)
+        optimizer = Descent(model, apart=True)
         loader = batches(5, 2)
         an_epoch(impl, Losses(size), model, loader, optimizer, grad_clip=clip)
         found[f"grad_clip {clip}, the loss times {size}"] = {
@@ -675,7 +720,7 @@ def after_the_step(impl):
 )
 def mean_over_images(impl):
     found = {}
-    for sizes in (SIZES, (1, 6), (4,)):
+    for sizes in ((5, 2), (1, 6)):
         losses, model = Losses(), net()
         found[str(list(sizes))] = an_epoch(
             impl, losses, model, batches(*sizes), Descent(model, rate=0.0)
@@ -695,21 +740,32 @@ def mean_over_images(impl):
 )
 def everything_is_told(impl):
     losses, model, steps = Losses(), net(), []
-    loader = batches(*SIZES)
+    loader, optimizer = batches(*SIZES), Descent(model)
+
+    def on_step(n, loss):
+        is_tensor = isinstance(loss, torch.Tensor)
+        steps.append(
+            {
+                "images": int(n),
+                "loss": float(loss),
+                "the loss is a tensor": is_tensor,
+                "with its graph": is_tensor and loss.requires_grad,
+                "steps made before": len(optimizer.gradients),
+            }
+        )
+
     an_epoch(
-        *(impl, losses, model, loader, Descent(model)),
+        *(impl, losses, model, loader, optimizer),
         target="v",
         label_dropout=0.35,
-        on_step=lambda n, loss: steps.append(
-            [int(n), float(loss), bool(getattr(loss, "requires_grad", False))]
-        ),
+        on_step=on_step,
     )
     drawn = []
     for seed in (1, 2):
-        torch.manual_seed(seed)
-        by_chance = Losses(chance=1.0)
+        seeded(seed)
+        by_chance, model = Losses(chance=1.0), net()
         for _ in range(2):
-            an_epoch(impl, by_chance, net(), batches(3, 3), Descent(model))
+            an_epoch(impl, by_chance, model, batches(3), Descent(model))
         drawn.append([call["drawn"] for call in by_chance.trained])
     keys = ("null label", "label dropout", "target")
     return {
@@ -741,7 +797,7 @@ def shared(drawn, others):
 )
 def no_graph_is_kept(impl):
     losses, model = Losses(), net()
-    an_epoch(impl, losses, model, batches(3, 3, 3, 3, 3, 3), Descent(model))
+    an_epoch(impl, losses, model, batches(3, 3, 3, 3), Descent(model))
     # The last loss may still be there when the next one is made.
     return {
         "earlier graphs at each loss": [max(0, call["alive"] - 1) for call in losses.trained],
@@ -795,7 +851,7 @@ def training_on_a_device(impl):
         found = dict(right)
         with telling_first(found, right):
             try:
-                mean = an_epoch(impl, losses, model, batches(*SIZES), Descent(model))
+                mean = an_epoch(impl, losses, model, batches(3), Descent(model))
                 found["loss"] = isinstance(mean, float) and math.isfinite(mean)
             finally:
                 at = places(losses.trained, "x", "y")
@@ -917,6 +973,7 @@ def validation_leaves_no_trace(impl):
     found = {}
     for training in (True, False):
         losses, model = Losses(), net().train(training)
+        torch.rand(3)  # the state is not that of a seed just set
         before = torch.get_rng_state()
         a_validation(impl, losses, model, loader)
         found[f"training mode {training} before"] = {
@@ -968,7 +1025,7 @@ def validation_on_a_device(impl):
         found = dict(right)
         with telling_first(found, right):
             try:
-                mean = a_validation(impl, losses, model, batches(*SIZES))
+                mean = a_validation(impl, losses, model, batches(3))
                 found["loss"] = isinstance(mean, float) and math.isfinite(mean)
             finally:
                 at = places(losses.validated, *names)
@@ -1019,20 +1076,18 @@ def loaded(impl, path, state):
     return state
 
 
-@contextmanager
-def folder():
-    with tempfile.TemporaryDirectory() as place:
-        yield Path(place)
+def a_path(name):
+    """A file in a folder of its own, which goes with all that the submission leaves behind."""
+    return Path(tempfile.mkdtemp()) / name
 
 
 def through_a_file(impl, state, fresh):
     """Save one state, let it go on, and load the file into another."""
-    with folder() as place:
-        path = place / "checkpoint.pt"
-        impl.save_checkpoint(path, state)
-        stepped(state, 1)
-        filled_with(state.model, 9)  # what is saved does not follow
-        return loaded(impl, path, fresh)
+    path = a_path("checkpoint.pt")
+    impl.save_checkpoint(path, state)
+    stepped(state, 1)
+    filled_with(state.model, 9)  # what is saved does not follow
+    return loaded(impl, path, fresh)
 
 
 @experiment(
@@ -1049,10 +1104,8 @@ def model_and_numbers(impl):
     told = {"epoch": 3, "step": 41, "images_seen": 410, "best_loss": 0.25}
     state = stepped(a_state(impl, ema=False, lr_schedule=False, **told), 2)
     fresh = through_a_file(impl, state, a_state(impl, 5, ema=False, lr_schedule=False))
-    early = through_a_file(impl, a_state(impl), a_state(impl, 5, best_loss=0.5))
     return {
         **{name: getattr(fresh, name) for name in told},
-        "best_loss before any validation": float(early.best_loss),
         **numbers(fresh.model),
     }
 
@@ -1115,8 +1168,12 @@ def scaler_and_missing_parts(impl):
     fresh.scaler.scale(torch.ones(1))
     fresh = through_a_file(impl, state, fresh)
     bare = dict(ema=False, lr_schedule=False)
-    alone = through_a_file(impl, a_state(impl, **bare), a_state(impl, 5, **bare))
-    return {"scale": fresh.scaler.get_scale(), "model without the rest": weights(alone.model)}
+    early = through_a_file(impl, a_state(impl, **bare), a_state(impl, 5, best_loss=0.5, **bare))
+    return {
+        "scale": fresh.scaler.get_scale(),
+        "model without the rest": weights(early.model),
+        "best_loss before any validation": float(early.best_loss),
+    }
 
 
 def fitted(impl, losses, state, epochs, loaders=None, **options):
@@ -1128,6 +1185,7 @@ def fitted(impl, losses, state, epochs, loaders=None, **options):
         names = ("epoch", "step", "images_seen", "train_loss", "val_loss")
         rows.append({name: metrics.get(name) for name in names})
         rows[-1]["as in the state"] = [state.epoch, state.step, state.images_seen]
+        rows[-1]["best_loss of the state"] = float(state.best_loss)
 
     with_losses(impl, losses).fit(
         state,
@@ -1154,7 +1212,7 @@ def fitted(impl, losses, state, epochs, loaders=None, **options):
 def epochs_are_counted(impl):
     losses = Losses()
     state = a_state(impl, ema=False, lr_schedule=False, epoch=1, step=3, images_seen=12)
-    rows = fitted(impl, losses, state, 3)
+    rows = fitted(impl, losses, state, 3, (batches(5, 2), batches(4, 3, seed=80)))
     more = fitted(impl, losses, state, 2)
     worse = a_state(impl, ema=False, lr_schedule=False)
     few = batches(2), batches(2, seed=80)
@@ -1184,7 +1242,8 @@ def epochs_are_counted(impl):
 )
 def everything_is_used(impl):
     losses, state = Losses(), a_state(impl)
-    fitted(impl, losses, state, 1, target="v", label_dropout=0.35, grad_clip=0.5)
+    few = batches(5), batches(2, seed=80)
+    fitted(impl, losses, state, 2, few, target="v", label_dropout=0.35, grad_clip=0.5)
     call = losses.trained[0]
     return {
         "told": {key: call[key] for key in ("null label", "label dropout", "target")},
@@ -1197,17 +1256,17 @@ def everything_is_used(impl):
 
 
 def drawn_in_epochs(impl):
-    """What comes again, in three epochs or after another seed: orders of the pictures, random numbers."""
+    """What comes again, in two epochs or after another seed: orders of the pictures, random numbers."""
     ((x, y),) = batches(12)
     orders, numbers_drawn = [], []
     for seed in (1, 2):
-        torch.manual_seed(seed)
+        seeded(seed)
         losses, state = Losses(chance=1.0), a_state(impl, ema=False)
         state.shuffling = torch.Generator().manual_seed(seed)
         shuffled = torch.utils.data.DataLoader(
             list(zip(x, y, strict=True)), batch_size=6, shuffle=True, generator=state.shuffling
         )
-        fitted(impl, losses, state, 3, (shuffled, batches(4, seed=80)))
+        fitted(impl, losses, state, 2, (shuffled, batches(2, seed=80)))
         firsts = [tuple(call["x"][:, 0, 0, 0].tolist()) for call in losses.trained]
         orders.append([first + second for first, second in zip(*[iter(firsts)] * 2, strict=False)])
         numbers_drawn.append([call["drawn"] for call in losses.trained])
@@ -1230,13 +1289,21 @@ def drawn_in_epochs(impl):
 )
 def average_is_validated(impl):
     found = {}
+    few = batches(5, 2), batches(2, 1, seed=80)
     for ema in (True, False):
-        losses, state = Losses(), a_state(impl, ema=ema, step=40)
-        rows = fitted(impl, losses, state, 1) + fitted(impl, losses, state, 2)
+        losses, state, told = Losses(), a_state(impl, ema=ema, step=40), []
+
+        def on_epoch(state, metrics, told=told):
+            told.append((float(metrics.get("val_loss", -9)), weights(state.model)))
+
+        for epochs in (1, 2):
+            fitted(impl, losses, state, epochs, few, on_epoch=on_epoch)
+        call = impl.calls.made[-1]
         found["with an average" if ema else "without"] = {
-            "validation losses": [row["val_loss"] for row in rows],
+            "validation losses": noted(torch.tensor([loss for loss, _ in told]), call),
+            "weights at each callback": [noted(now, call) for _, now in told],
             "best": float(state.best_loss),
-            "weights": weights(state.model),
+            "weights": noted(weights(state.model), call),
         }
         half = len(losses.validated) // 2
         first, second = (
@@ -1247,7 +1314,7 @@ def average_is_validated(impl):
             torch.equal(a, b) for a, b in zip(first, second, strict=True)
         )
     worse = a_state(impl, best_loss=0.001)
-    fitted(impl, Losses(), worse, 1)
+    fitted(impl, Losses(), worse, 1, few)
     return {**found, "best, when it was better before": float(worse.best_loss)}
 
 
@@ -1261,26 +1328,28 @@ def average_is_validated(impl):
     ),
 )
 def checkpoints_are_written(impl):
-    with folder() as place:
-        path = place / "last.ckpt"
-        state, there, fresh = a_state(impl), [], a_state(impl, 5)
-        fitted(
-            *(impl, Losses(), state, 3),
-            checkpoint=path,
-            on_epoch=lambda state, metrics: there.append(path.exists()),
-        )
-        exists = path.exists()
-        if exists:
-            loaded(impl, path, fresh)
-        worse = place / "worse.ckpt"
-        fitted(impl, Losses(), a_state(impl, best_loss=0.001), 1, checkpoint=worse)
-        return {
-            "after the first epoch": there[1:2],
-            "in the end": exists,
-            "epoch in it": fresh.epoch,
-            "weights in it": weights(fresh.model),
-            "after an epoch that was not the best": worse.exists(),
-        }
+    path, there = a_path("last.ckpt"), []
+    state, fresh, worse = a_state(impl), a_state(impl, 5), a_state(impl, best_loss=0.001)
+    few = batches(2), batches(2, seed=80)
+    fitted(
+        *(impl, Losses(), state, 2, few),
+        checkpoint=path,
+        on_epoch=lambda state, metrics: there.append(path.exists()),
+    )
+    exists = path.exists()
+    if exists:
+        loaded(impl, path, fresh)
+    before = path.read_bytes() if exists else b""
+    fitted(impl, Losses(), worse, 1, few, checkpoint=path)
+    return {
+        "after the first epoch": there[1:2],
+        "in the end": exists,
+        "epoch in it": fresh.epoch,
+        "best_loss in it": float(fresh.best_loss),
+        "weights in it": weights(fresh.model),
+        "after an epoch that was not the best": exists and path.read_bytes() != before,
+        "epochs and steps of another state, beside that file": [worse.epoch, worse.step],
+    }
 
 
 def product_in(context):
@@ -1336,11 +1405,12 @@ def begun(impl):
 
 
 class Watching(Losses):
-    """Losses that note the type of a product at each call."""
+    """Losses that note the type of a product at each call, and a product with the model's weights."""
 
-    def training_step(self, *args, **kwargs):
-        loss = super().training_step(*args, **kwargs)
+    def training_step(self, model, *args, **kwargs):
+        loss = super().training_step(model, *args, **kwargs)
         self.trained[-1]["product"] = product_in(nullcontext())
+        self.trained[-1]["with weights"] = nn.functional.linear(torch.ones(4), model.scale).item()
         return loss
 
     def p_losses(self, *args, **kwargs):
@@ -1367,9 +1437,14 @@ def losses_in_16_bits(impl):
         an_epoch(impl, losses, model, batches(4, 3), Descent(model), precision=precision)
         a_validation(impl, losses, model, batches(4, 3), precision=precision)
         through_fit = Watching()
-        fitted(impl, through_fit, a_state(impl), 1, precision=precision)
+        few = batches(2), batches(2, seed=80)
+        state = a_state(impl, ema=False)
+        fitted(impl, through_fit, state, 1, few, precision=precision)
         found[precision] = {
             "training": [call["product"] for call in losses.trained],
+            # Within one context, 16-bit copies of the weights are kept, though a step has changed these.
+            "weights used again after a step": repeats([v["with weights"] for v in losses.trained]),
+            "weights are kept in": str(model.scale.dtype),
             "validation": [call["product"] for call in losses.validated],
             "fit, training": sorted({call["product"] for call in through_fit.trained}),
             "fit, validation": sorted({call["product"] for call in through_fit.validated}),
@@ -1400,7 +1475,7 @@ def unscaled_before_clipping(impl):
     found = {}
     losses, model = Losses(), net()
     optimizer = Descent(model)
-    an_epoch(impl, losses, model, batches(*SIZES), optimizer, grad_clip=0.5, precision="fp16")
+    an_epoch(impl, losses, model, batches(5, 2), optimizer, grad_clip=0.5, precision="fp16")
     found["fp16 and no scaler given"] = {
         "losses scaled": noted(
             torch.tensor([factor > 2 for factor in losses.factors]), impl.calls.made[-1]
@@ -1412,7 +1487,7 @@ def unscaled_before_clipping(impl):
         optimizer, average = Descent(model), Average()
         passed_by = []
         mean = an_epoch(
-            *(impl, losses, model, batches(*SIZES), optimizer),
+            *(impl, losses, model, batches(5, 2), optimizer),
             lr_schedule=falling(optimizer),
             ema=average,
             grad_clip=clip,
@@ -1445,7 +1520,7 @@ def infinite_gradients(impl):
     begun(impl)
     state = a_state(impl)
     state.scaler = a_scaler()
-    fitted(impl, Losses(), state, 1)
+    fitted(impl, Losses(), state, 1, (batches(2), batches(2, seed=80)))
     losses, model, scaler = Losses(), net(), a_scaler()
     loader = batches(4, 4, 4)
     loader[1][0][0, 0, 0, 0] = math.inf
@@ -1473,7 +1548,7 @@ def generators_are_put_back(impl):
     found = {}
     for shuffling in (True, False):
         state = a_state(impl, shuffling=shuffling)
-        torch.manual_seed(3)
+        seeded(3)
         saved = impl.random_states(state)
         expected = torch.rand(5), state.shuffling and torch.rand(5, generator=state.shuffling)
         fresh = a_state(impl, 5, shuffling=shuffling)
@@ -1500,30 +1575,29 @@ def generators_are_put_back(impl):
 )
 def resumed_exactly(impl):
     impl.random_states(a_state(impl))  # not begun, then not failed
-    x, y = zip(*batches(6, 6, 6), strict=True)
-    pictures = list(zip(torch.cat(x), torch.cat(y), strict=True))
+    ((x, y),) = batches(12)
+    pictures = list(zip(x, y, strict=True))
 
     def parts(seed):
         state = a_state(impl, seed, shuffling=True)
         shuffled = torch.utils.data.DataLoader(
-            pictures, batch_size=5, shuffle=True, generator=state.shuffling
+            pictures, batch_size=6, shuffle=True, generator=state.shuffling
         )
-        return state, (shuffled, batches(4, 3, seed=80))
+        return state, (shuffled, batches(2, seed=80))
 
     def end(state):
         return {**numbers(state.model), "average": inside(state.ema, state.model)["weights"]}
 
-    with folder() as place:
-        path = place / "one.ckpt"
-        torch.manual_seed(1)
-        state, loaders = parts(0)
-        fitted(impl, Losses(chance=1.0), state, 1, loaders, checkpoint=path)
-        fitted(impl, Losses(chance=1.0), state, 2, loaders)
-        straight = end(state)
-        torch.manual_seed(2)
-        fresh, loaders = parts(5)
-        loaded(impl, path, fresh)
-        fitted(impl, Losses(chance=1.0), fresh, 2, loaders)
+    path = a_path("one.ckpt")
+    seeded(1)
+    state, loaders = parts(0)
+    fitted(impl, Losses(chance=1.0), state, 1, loaders, checkpoint=path)
+    fitted(impl, Losses(chance=1.0), state, 2, loaders)
+    straight = end(state)
+    seeded(2)
+    fresh, loaders = parts(5)
+    loaded(impl, path, fresh)
+    fitted(impl, Losses(chance=1.0), fresh, 2, loaders)
     resumed = end(fresh)
     gaps = [float((straight[name] - resumed[name]).abs().max()) for name in ("weights", "average")]
     return {
@@ -1573,6 +1647,19 @@ misconception(
 )
 misconception(
     "8.1",
+    "only the name cpu is heard: on a machine with CUDA, mps gives CUDA",
+    edit=(
+        "    if name is None:",
+        '    if name is None or (name == "mps" and torch.cuda.is_available()):',
+    ),
+)
+misconception(
+    "8.1",
+    "the number behind a name is dropped: cuda:99 gives the first GPU",
+    edit=("torch.empty(0, device=name)", 'torch.empty(0, device=name.partition(":")[0])'),
+)
+misconception(
+    "8.1",
     "a device by name is not tried: torch.device(name) is made on any machine",
     edit=("torch.empty(0, device=name).device", "torch.device(name)"),
 )
@@ -1603,6 +1690,16 @@ misconception("8.2", "the learning rate is not handed on", edit=(" lr=learning_r
 misconception("8.2", "the betas are not handed on", edit=(" betas=betas,", ""))
 misconception("8.2", "the two betas are exchanged", edit=("betas=betas,", "betas=betas[::-1],"))
 misconception("8.2", "the weight decay is not handed on", edit=(" weight_decay=weight_decay,", ""))
+misconception(
+    "8.2",
+    "a setting is changed that is not named here: eps stays as torch has it",
+    edit=("fused=fused)", "fused=fused, eps=1e-6)"),
+)
+misconception(
+    "8.2",
+    "the optimiser goes uphill: maximize stays False",
+    edit=("fused=fused)", "fused=fused, maximize=True)"),
+)
 misconception(
     "8.2",
     "only the model's own parameters are optimised, not those of the layers inside it",
@@ -1696,6 +1793,11 @@ misconception(
 )
 misconception(
     "8.3",
+    "the average keeps the graph of all its updates: torch.no_grad() is missing",
+    edit=("    @torch.no_grad()\n    def update", "    def update"),
+)
+misconception(
+    "8.3",
     "the average is kept on the CPU, wherever the model is",
     edit=("copy.deepcopy(model).eval()", "copy.deepcopy(model).cpu().eval()"),
 )
@@ -1740,6 +1842,14 @@ misconception(
 )
 misconception(
     "8.3",
+    "the model's own numbers are kept the first time only: later on it is set back to what it was then",
+    edit=(
+        "own = copy.deepcopy(model.state_dict())",
+        'own = vars(self).setdefault("own", copy.deepcopy(model.state_dict()))',
+    ),
+)
+misconception(
+    "8.3",
     "after an error inside `applied` the model keeps the average: there is no finally",
     edit=(
         """        try:
@@ -1748,6 +1858,26 @@ misconception(
             model.load_state_dict(own)""",
         """        yield model
         model.load_state_dict(own)""",
+    ),
+)
+misconception(
+    "8.3",
+    "an error inside `applied` is swallowed: whoever trains never hears of it",
+    edit=(
+        "        finally:\n            model.load_state_dict(own)",
+        "        except Exception:\n            pass\n"
+        "        finally:\n            model.load_state_dict(own)",
+    ),
+)
+misconception(
+    "8.3",
+    "the model's parameters are replaced by new ones (assign=True): the optimiser still holds the old ones",
+    edit=(
+        (
+            "model.load_state_dict(self.average.state_dict())",
+            "model.load_state_dict(copy.deepcopy(self.average.state_dict()), assign=True)",
+        ),
+        ("model.load_state_dict(own)", "model.load_state_dict(own, assign=True)"),
     ),
 )
 misconception(
@@ -1932,6 +2062,39 @@ misconception(
     "8.4",
     "the average is never updated",
     edit=("        if ema is not None:\n            ema.update(model)\n", ""),
+)
+misconception(
+    "8.4",
+    "on_step is called before the optimiser's step: it comes last",
+    edit=(
+        ("        if on_step:\n            on_step(len(x_0), loss.detach())\n", ""),
+        (
+            "        scaler.step(optimizer)\n",
+            "        if on_step:\n            on_step(len(x_0), loss.detach())\n"
+            "        scaler.step(optimizer)\n",
+        ),
+    ),
+)
+misconception(
+    "8.4",
+    "on_step is told a plain number (.item()): it is promised a tensor, which makes no GPU wait",
+    edit=("on_step(len(x_0), loss.detach())", "on_step(len(x_0), loss.item())"),
+)
+misconception(
+    "8.4",
+    "the loader is walked over twice in an epoch: all pictures are fetched twice",
+    edit=(
+        "    total, images = torch.zeros((), device=device), 0\n",
+        "    total, images = torch.zeros((), device=device), 0 * sum(1 for _ in loader)\n",
+    ),
+)
+misconception(
+    "8.4",
+    "only the first group of the optimiser's parameters is clipped, not all together",
+    edit=(
+        "clip_grad_norm_(model.parameters(), grad_clip)",
+        'clip_grad_norm_(optimizer.param_groups[0]["params"], grad_clip)',
+    ),
 )
 misconception(
     "8.4",
@@ -2496,6 +2659,15 @@ misconception(
 )
 misconception(
     "8.7",
+    "fit moves the learning rate's schedule on once more in each epoch: train_one_epoch has done it already",
+    edit=(
+        "        state.epoch += 1\n        state.best_loss",
+        "        if state.lr_schedule:\n            state.lr_schedule.step()\n"
+        "        state.epoch += 1\n        state.best_loss",
+    ),
+)
+misconception(
+    "8.7",
     "the average is not handed on: it is never updated",
     edit=(
         "            state.lr_schedule,\n            state.ema,\n",
@@ -2543,6 +2715,39 @@ misconception(
 )
 misconception(
     "8.7",
+    "the best loss is brought up to date after the callback, which sees that of the epoch before",
+    edit=(
+        ("        state.best_loss = min(state.best_loss, val_loss)\n", ""),
+        (
+            "            on_epoch(state, metrics)\n",
+            "            on_epoch(state, metrics)\n"
+            "        state.best_loss = min(state.best_loss, val_loss)\n",
+        ),
+    ),
+)
+misconception(
+    "8.7",
+    "the best loss is brought up to date after the checkpoint, which holds that of the epoch before",
+    edit=(
+        ("        state.best_loss = min(state.best_loss, val_loss)\n", ""),
+        (
+            "            save_checkpoint(checkpoint, state)\n",
+            "            save_checkpoint(checkpoint, state)\n"
+            "        state.best_loss = min(state.best_loss, val_loss)\n",
+        ),
+    ),
+)
+misconception(
+    "8.7",
+    "the callback is called while the average is applied: it finds the average in place of the model",
+    edit=(
+        "            on_epoch(state, metrics)\n",
+        "            with state.ema.applied(state.model) if state.ema else nullcontext():\n"
+        "                on_epoch(state, metrics)\n",
+    ),
+)
+misconception(
+    "8.7",
     "the best loss is not kept",
     edit=("        state.best_loss = min(state.best_loss, val_loss)\n", ""),
 )
@@ -2574,6 +2779,16 @@ misconception(
     edit=(
         "        if checkpoint is not None:\n",
         "        if checkpoint is not None and val_loss <= state.best_loss:\n",
+    ),
+)
+misconception(
+    "8.7",
+    "fit loads a checkpoint that it finds: it goes on from the state that it is given",
+    edit=(
+        "    while state.epoch < epochs:\n",
+        "    if checkpoint is not None and checkpoint.exists():\n"
+        "        load_checkpoint(checkpoint, state)\n"
+        "    while state.epoch < epochs:\n",
     ),
 )
 misconception(
@@ -2693,6 +2908,30 @@ misconception(
     "8.8",
     "the training loss is not computed in the context",
     edit=("        with context:\n", "        with nullcontext():\n"),
+)
+misconception(
+    "8.8",
+    "one context around the whole epoch: it keeps 16-bit copies of the weights, which no step changes",
+    edit=(
+        (
+            "    total, images = torch.zeros((), device=device), 0\n    for x_0, y in loader:\n",
+            "    total, images = torch.zeros((), device=device), 0\n\n"
+            "    def within():\n        with context:\n            yield from loader\n\n"
+            "    for x_0, y in within():\n",
+        ),
+        (
+            "        with context:\n            loss =",
+            "        with nullcontext():\n            loss =",
+        ),
+    ),
+)
+misconception(
+    "8.8",
+    "the model itself is put into 16 bits: its weights stay in 32, the context is enough",
+    edit=(
+        "    model.train()\n",
+        '    model.to(torch.bfloat16 if precision == "bf16" else torch.float32)\n    model.train()\n',
+    ),
 )
 misconception(
     "8.8",

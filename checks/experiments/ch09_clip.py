@@ -82,7 +82,8 @@ def templates(impl):
 )
 def prompts_are_directions(impl):
     texts = impl.encode_prompts(toy_clip(), ["a star", "a ring", "an arrow"], toy_tokenizer)
-    return {"texts": texts, "carries a graph": has_graph(texts)}
+    alone = impl.encode_prompts(toy_clip(), ["an owl"], toy_tokenizer)
+    return {"texts": texts, "one alone": alone, "carries a graph": has_graph(texts)}
 
 
 def as_on_the_cpu(encode):
@@ -198,14 +199,15 @@ def pictures_have_gradients(impl):
     "Many pictures go through the model in portions, none is lost",
     points=1,
     hint=(
-        "How many pictures does the model get at once when batch_size is 3 and there are 8?",
+        "How many pictures does the model get at once when batch_size is 3 and there are 10?",
         "for batch in x.split(batch_size): …, and torch.cat of what comes out; the last portion is smaller.",
     ),
 )
 def in_portions(impl):
     clip = toy_clip()
-    found = impl.encode_images(clip, images(8, 3, 7, 7), 3)
-    return {"images": found, "never more than three": max(clip.batches, default=0) <= 3}
+    found = impl.encode_images(clip, images(10, 3, 7, 7), 3)
+    largest = max(clip.batches, default=0)
+    return {"images": found, "pictures at once": "three or fewer" if largest <= 3 else largest}
 
 
 @experiment(
@@ -425,11 +427,13 @@ def inside_no_grad(impl):
     x_t = normal(4, 3, 6, 8)
     with torch.no_grad():
         found, model, clip = nudged(impl, x_t=x_t)
+        switched_on = torch.is_grad_enabled()
     weights = [*model.parameters(), *clip.parameters()]
     return {
         "noise": found,
         "carries a graph": has_graph(found),
         "x_t still asks for no gradient": not x_t.requires_grad,
+        "gradients are switched on for the caller": switched_on,
         "gradients left": any(p.grad is not None for p in weights),
         "weights still learn": all(p.requires_grad for p in weights),
     }
@@ -522,12 +526,20 @@ def mode_and_start(impl):
     start, given = toy_model(5), toy_model(5)
     seeds = [torch.Generator().manual_seed(s) for s in (1, 1, 2)]
     one, again, other = (
-        walked(impl, model=start if k == 0 else None, noise=None, generator=g, steps=2, eta=1.0)
+        walked(
+            impl,
+            model=start if k == 0 else None,
+            noise=None,
+            generator=g,
+            eta=1.0,
+            interval=(0, 7),  # of the visited 11, 7 and 3
+        )
         for k, g in enumerate(seeds)
     )
     walked(impl, model=given, generator=torch.Generator(), eta=1.0, steps=1)
     torch.manual_seed(1)
     by_default = [walked(impl, noise=None, steps=1) for _ in range(2)]
+    on_the_way = [walked(impl, eta=1.0, steps=2) for _ in range(2)]
     return {
         "from training mode": in_training,
         "mode afterwards": model.training,
@@ -537,6 +549,7 @@ def mode_and_start(impl):
         "one seed, one picture": torch.equal(one, again),
         "another seed, another picture": not torch.equal(one, other),
         "without a generator, the next draw is another one": not torch.equal(*by_default),
+        "without a generator, the noise on the way is another one": not torch.equal(*on_the_way),
         "start, where noise and a generator are given": shown(given, 3)[11],
         **drawn_on_the_way(impl),
     }
@@ -551,15 +564,22 @@ def shown(model, batch):
 
 
 def drawn_on_the_way(impl):
-    """What the start is like, and what eta = 1 adds to each step of one's own, in units of its sigma."""
+    """What the start is like, and what eta = 1 adds to each step of one's own, in units of its sigma.
+
+    The text has a say in the middle of the walk only: noise is added everywhere.
+    """
     batch, texts, clip = CROWD[0], toy_texts(1), toy_clip()
     schedule = impl.chapter(5).NoiseSchedule(torch.tensor([0.2, 0.3, 0.4, 0.6]))
     step, model = impl.chapter(7).ddim_step, toy_model(5)
-    out = impl.guided_sample_loop(model, schedule, CROWD, clip, texts, steps=4, eta=1.0)
+    given = {"steps": 4, "eta": 1.0, "interval": (1, 2)}
+    out = impl.guided_sample_loop(model, schedule, CROWD, clip, texts, **given)
     way = [*shown(model, batch).items(), (-1, out)]
     added = []
     for (t, x), (t_next, after) in pairwise(way):
-        said = impl.clip_guidance(model, schedule, x, torch.full((batch,), t), clip, texts)
+        scale = 30.0 if t in (1, 2) else 0.0
+        said = impl.clip_guidance(
+            *(model, schedule, x, torch.full((batch,), t), clip, texts), clip_scale=scale
+        )
         calm, noisy = (
             step(schedule, x, t, t_next, said, eta=1.0, noise=torch.full(CROWD, z))[0]
             for z in (0.0, 1.0)
@@ -676,6 +696,14 @@ misconception(
     edit=(
         "F.normalize(clip.encode_text(tokens.to(device)), dim=-1)",
         "clip.encode_text(tokens.to(device)).softmax(-1)",
+    ),
+)
+misconception(
+    "9.2",
+    "one caption alone loses its axis (squeeze): it stays (1, D)",
+    edit=(
+        "F.normalize(clip.encode_text(tokens.to(device)), dim=-1)",
+        "F.normalize(clip.encode_text(tokens.to(device)).squeeze(), dim=-1)",
     ),
 )
 misconception(
@@ -812,6 +840,16 @@ misconception(
     "9.3",
     "batch_size is ignored: all pictures go through CLIP at once",
     edit=("x.split(batch_size)", "x.split(len(x))"),
+)
+misconception(
+    "9.3",
+    "batch_size is taken for the number of portions (chunk): it is how many pictures are in each (split)",
+    edit=("x.split(batch_size)", "x.chunk(batch_size)"),
+)
+misconception(
+    "9.3",
+    "a portion of one picture loses its axis (squeeze): it stays (1, D)",
+    edit=("F.normalize(embedded, dim=-1)", "F.normalize(embedded.squeeze(), dim=-1)"),
 )
 misconception(
     "9.3",
@@ -1159,6 +1197,11 @@ misconception(
 )
 misconception(
     "9.7",
+    "gradients stay switched on for the caller, who had switched them off",
+    edit=("    with torch.enable_grad():\n", "    torch.set_grad_enabled(True)\n    if True:\n"),
+)
+misconception(
+    "9.7",
     "the result carries the graph of the whole network",
     edit=(
         "predict_noise(schedule, x_t.detach(), t, x_0.detach())",
@@ -1182,6 +1225,11 @@ misconception(
     "9.8",
     "the upper end of the interval is not part of it",
     edit=("self.lowest <= int(t[0]) <= self.highest", "self.lowest <= int(t[0]) < self.highest"),
+)
+misconception(
+    "9.8",
+    "the lower end of the interval is not part of it",
+    edit=("self.lowest <= int(t[0]) <= self.highest", "self.lowest < int(t[0]) <= self.highest"),
 )
 misconception(
     "9.8",
@@ -1255,6 +1303,14 @@ misconception(
 )
 misconception(
     "9.8",
+    "eta is not handed on where there is an interval",
+    edit=(
+        "*(guided, schedule, shape, y, steps, eta),",
+        "*(guided, schedule, shape, y, steps, eta if interval is None else 0.0),",
+    ),
+)
+misconception(
+    "9.8",
     "the start that was given is ignored",
     edit=(
         "noise=noise,\n        generator=generator,",
@@ -1289,6 +1345,15 @@ misconception(
     "9.8",
     "the loop sets a seed: the same pictures each time",
     edit=("    guided = ClipGuided(", "    torch.manual_seed(0)\n    guided = ClipGuided("),
+)
+misconception(
+    "9.8",
+    "without a generator the noise on the way is seeded: the same noise each time",
+    edit=(
+        "noise=noise,\n        generator=generator,",
+        "noise=torch.randn(tuple(shape), generator=generator) if noise is None else noise,\n"
+        "        generator=generator or Generator().manual_seed(0),",
+    ),
 )
 misconception(
     "9.8",

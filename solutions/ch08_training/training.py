@@ -144,7 +144,8 @@ class ExponentialMovingAverage:
     def applied(self, model: nn.Module):
         """Within `with ema.applied(model):` the model has the average's parameters and buffers.
 
-        Afterwards it has its own again, to the bit, also when something inside raised an error.
+        Afterwards it has its own again, to the bit, also when something inside raised an error,
+        which goes on from there.
         """
         # TODO(8.3), third: keep a copy of what model.state_dict() holds (it is the weights themselves,
         # not a copy of them); load the average's; `yield model` once, inside try … finally.

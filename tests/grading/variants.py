@@ -111,6 +111,14 @@ VARIANTS = {
             '            return torch.device("cuda", number)\n',
         )
     ],
+    (8, "clipped are the parameters that the optimiser holds, of all its groups"): [
+        (
+            "        nn.utils.clip_grad_norm_(model.parameters(), grad_clip)\n",
+            '        held = [p for group in optimizer.param_groups for p in group["params"]]\n'
+            "        norm = torch.stack([p.grad.norm() for p in held if p.grad is not None]).norm()\n"
+            "        nn.utils.clip_grads_with_norm_(held, grad_clip, norm)\n",
+        )
+    ],
     (9, "open_clip's own argument for directions"): [
         (
             "        images = clip.encode_image((pixels - mean) / std)  # (B, D)\n"
