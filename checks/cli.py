@@ -344,7 +344,8 @@ def doctor(json: Json = None):
 
 def main(pool: Pool | None = None) -> None:
     """Run the command line on a pool that may already be importing torch."""
-    for stream in (sys.stdout, sys.stderr):  # a terminal without ✔ is no reason to break off
+    # A terminal without ✔ is no reason to break off, nor is one that is closed.
+    for stream in filter(None, (sys.stdout, sys.stderr)):
         stream.reconfigure(errors="replace")
     if pool is not None:
         _pool.append(pool)

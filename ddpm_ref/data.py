@@ -8,6 +8,7 @@ All pictures are kept in memory as uint8: CIFAR-10 is 184 MB.
 import os
 import shutil
 import socket
+import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, redirect_stdout
@@ -18,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Generator, Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -296,8 +297,8 @@ def load_dataset(
     Raises:
         UserError: when the name is unknown, or files are missing or cannot be fetched.
     """
-    if image_size is not None and image_size < 1:
-        raise UserError(f"Pictures have at least 1 pixel a side, not {image_size}.")
+    if image_size is not None and not 1 <= image_size <= 4096:  # more fills any machine's memory
+        raise UserError(f"Pictures have 1 to 4096 pixels a side, not {image_size}.")
     if name == "shapes":
         first = _SHAPES_TEST_FROM if test else 0
         indices = np.arange(first, first + size)
@@ -384,7 +385,8 @@ def _from_folder(folder: Path, test: bool, image_size: int | None, progress: Cal
         labels += [label] * len(inside)
     if not files:
         raise UserError(f"No images in {part}: it needs {shape} (PNG, JPEG, …).")
-    with ThreadPoolExecutor() as pool:
+    with warnings.catch_warnings(), ThreadPoolExecutor() as pool:
+        warnings.simplefilter("ignore")  # Pillow's, about files that can be read all the same
         images = pool.map(lambda file: _read_image(file, image_size), files)
         read = list(zip(progress(files), images, labels, strict=True))
     skipped = tuple(str(file) for file, image, _ in read if image is None)
@@ -392,6 +394,11 @@ def _from_folder(folder: Path, test: bool, image_size: int | None, progress: Cal
     if not kept:
         raise UserError(
             f"None of the {len(files)} images in {part} can be read: replace the damaged files."
+        )
+    if not test and (lost := set(range(len(classes))) - {label for _, label in kept}):
+        raise UserError(
+            f"None of the images in {learnt / classes[min(lost)]} can be read: replace them, or take the "
+            "folder away."
         )
     if (sizes := len({image.shape for image, _ in kept})) > 1:
         raise UserError(f"The images in {part} have {sizes} different sizes: give --image-size.")
@@ -408,19 +415,32 @@ def _class_folders(folder: Path) -> list[Path]:
 
 
 def _images_in(folder: Path) -> list[Path]:
-    """The files below a folder whose names say that they are images, in the order of their names."""
+    """The files below a folder whose names say that they are images, in the order of their names.
+
+    Hidden ones are left out: what macOS packs beside each picture (._cat.jpg) is none.
+    """
     known = {end for end, kind in Image.registered_extensions().items() if kind in Image.OPEN}
-    return sorted(p for p in folder.rglob("*") if p.suffix.lower() in known and p.is_file())
+    return sorted(
+        p
+        for p in folder.rglob("*")
+        if p.suffix.lower() in known
+        and p.is_file()
+        and not any(part.startswith(".") for part in p.relative_to(folder).parts)
+    )
 
 
 def _read_image(file: Path, image_size: int | None) -> Tensor | None:
-    """(3, H, W) uint8, or None when the file is no readable image."""
+    """(3, H, W) uint8, upright, and on white where it is transparent; None when it is no readable image."""
     try:
         with Image.open(file) as image:
+            image = ImageOps.exif_transpose(image)  # cameras and phones note how they were held
             if image.mode.startswith(("I", "F")):  # 16 or 32 bits a pixel: to the range of 8
                 values = np.asarray(image, dtype=np.float64)
                 top = 65535.0 if image.mode.startswith("I") else 1.0
                 image = Image.fromarray((values / top * 255).clip(0, 255).astype(np.uint8))
+            if "A" in image.getbands() or "transparency" in image.info:
+                image = image.convert("RGBA")
+                image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
             image = image.convert("RGB")
     except Exception:  # each decoder has errors of its own; whatever it is, the file cannot be read
         return None

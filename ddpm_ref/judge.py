@@ -354,6 +354,11 @@ def appoint_referee(
         everything = load_dataset(data.dataset, **size, progress=reading)
         train, val = split_dataset(len(everything.labels), data.val_fraction, split_seed)
         learn, real = everything.subset(train), everything.subset(val)
+    if len(real.labels) < 2:
+        raise UserError(
+            f"To measure by there must be at least 2 pictures that the model has not learnt, and there are "
+            f"{len(real.labels)}: give --data-dir more pictures, or such a folder with train/ and test/."
+        )
     if drawn is not None and tuple(drawn) != tuple(real.classes):
         raise UserError(
             f"The model draws {', '.join(drawn)}, but these real pictures are of other classes: "

@@ -14,6 +14,8 @@ from ddpm_ref.files import write_atomically
 
 GAP = 2  # pixels between two pictures
 INK, PAPER = (60, 60, 60), (255, 255, 255)
+TITLES = 18  # pixels, above the columns
+MOST = {"webp": 16383, "jpg": 65500, "jpeg": 65500, "gif": 65535}  # pixels a side of a format
 
 
 def to_pil(x: Tensor) -> Image.Image:
@@ -49,7 +51,7 @@ def grid(
     cell_w, cell_h = width * zoom + GAP, height * zoom + GAP
     font = ImageFont.load_default(max(10, min(13, cell_w // 5)))
     left = max((int(font.getlength(title)) + 8 for title in row_titles), default=0)
-    top = 18 if column_titles else 0
+    top = TITLES if column_titles else 0
     rows = -(-len(x) // columns)
     sheet = Image.new("RGB", (left + columns * cell_w + GAP, top + rows * cell_h + GAP), PAPER)
     draw = ImageDraw.Draw(sheet)
@@ -94,8 +96,24 @@ def picture_kind(path: Path) -> str:
     return kind
 
 
+def check_grid(path: Path, n: int, columns: int, size: int) -> None:
+    """Before the work: raise UserError when a grid of n pictures of size × size is too large for the file."""
+    cells = max(columns, -(-n // columns))
+    side = TITLES + cells * (size * zoom_for(size) + GAP) + GAP
+    _check_side(path.suffix.lstrip(".").lower(), side)
+
+
+def _check_side(kind: str, side: int) -> None:
+    if side > MOST.get(kind, side):
+        raise UserError(
+            f"A .{kind} has at most {MOST[kind]} pixels a side, and this one would have {side}: draw fewer "
+            "pictures, or give a picture the ending .png."
+        )
+
+
 def encode(picture: Image.Image, kind: str = "png", **options) -> bytes:
     """A picture as the bytes of a file."""
+    _check_side(kind, max(picture.size))
     buffer = BytesIO()
     picture.save(buffer, "jpeg" if kind == "jpg" else kind, **options)
     return buffer.getvalue()

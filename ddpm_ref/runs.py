@@ -256,7 +256,9 @@ class Painter:
         )  # the names are numbers themselves
         found = []
         for name in names:
-            if name.lower() in lower:
+            if name in self.classes:  # "Cat" and "cat" may be two of them
+                found.append(self.classes.index(name))
+            elif name.lower() in lower:
                 found.append(lower.index(name.lower()))
             elif by_position and name.isdecimal() and int(name) < len(lower):
                 found.append(int(name))

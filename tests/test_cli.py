@@ -472,6 +472,16 @@ def test_output_that_cannot_hold_every_letter(tmp_path):
     assert "noise.png" in done.stdout
 
 
+@pytest.mark.skipif(os.name == "nt", reason="streams are closed by a POSIX shell")
+@pytest.mark.parametrize(("command", "code"), [("noise --columns 2", 0), ("info nowhere", 2)])
+def test_output_that_is_closed(tmp_path, command, code):
+    """Where there is nobody to tell, the work is done and the exit code says how it went."""
+    line = f"'{sys.executable}' -m ddpm_ref {command} >&- 2>&-"
+    done = subprocess.run(["sh", "-c", line], cwd=tmp_path, env=environment())
+    assert done.returncode == code
+    assert (tmp_path / "noise.png").is_file() == (code == 0)
+
+
 def test_metrics_for_tensorboard(tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 

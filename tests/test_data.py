@@ -6,6 +6,7 @@ import pickle
 import struct
 import tarfile
 import time
+import warnings
 from pathlib import Path
 from urllib.error import URLError
 
@@ -284,6 +285,8 @@ def test_folder_of_class_folders(tmp_path):
     picture(tmp_path / "dog" / "a.png", 10)
     picture(tmp_path / "cat" / "deep" / "er" / "c.JPG", 30, quality=100)  # nested, other ending
     picture(tmp_path / ".hidden" / "d.png", 40)
+    picture(tmp_path / "dog" / ".ipynb_checkpoints" / "a.png", 40)
+    picture(tmp_path / "__MACOSX" / "._a.png", 40)  # what macOS packs beside each file
     (tmp_path / "empty").mkdir()
     (tmp_path / "dog" / "notes.txt").write_text("not a picture")
     (tmp_path / "readme.md").write_text("not a class")
@@ -318,6 +321,38 @@ def test_every_kind_of_image_becomes_three_channels(tmp_path, mode, expected):
         assert (images.int() - expected).abs().max() <= 2
     else:
         assert images.unique().tolist() == [0, 255]
+
+
+def test_what_is_transparent_lies_on_white(tmp_path):
+    pixels = np.full((8, 8, 4), 50, dtype=np.uint8)
+    pixels[..., 3] = 0
+    pixels[4:, :, 3] = 255
+    (tmp_path / "a").mkdir()
+    Image.fromarray(pixels).save(tmp_path / "a" / "1.png")
+    image = Image.fromarray(pixels[..., 3] // 5).convert("P")  # 51, and a colour that is see-through
+    image.save(tmp_path / "a" / "2.png", transparency=0)
+    for image in load_dataset("folder", tmp_path).images.int():
+        assert image[:, :4].unique().tolist() == [255]
+        assert (image[:, 4:] - 50).abs().max() <= 1
+
+
+def test_photographs_are_turned_as_the_camera_was_held(tmp_path):
+    half = np.zeros((8, 8), dtype=np.uint8)
+    half[:, :4] = 255  # the left half is white
+    exif = Image.Exif()
+    exif[0x0112] = 6  # orientation: to be turned by a quarter, clockwise
+    (tmp_path / "a").mkdir()
+    Image.fromarray(half).save(tmp_path / "a" / "1.png", exif=exif)
+    image = load_dataset("folder", tmp_path).images[0, 0]
+    assert image[:4].min() == 255 and image[4:].max() == 0
+
+
+def test_what_pillow_warns_of_is_read_in_silence(tmp_path):
+    picture(tmp_path / "a" / "1.png", 77, mode="P", transparency=bytes([255, 128]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert len(load_dataset("folder", tmp_path).labels) == 1
+        assert load_dataset("folder", tmp_path).skipped == ()
 
 
 def test_colours_and_places_survive(tmp_path):
@@ -359,6 +394,14 @@ def test_a_folder_of_nothing_but_unreadable_files_is_an_error(tmp_path):
     for name in ("good.png", "good.jpg"):
         (tmp_path / "cat" / name).unlink()
     with pytest.raises(UserError, match="None of the 6 images"):
+        load_dataset("folder", tmp_path)
+
+
+def test_a_class_of_nothing_but_unreadable_files_is_an_error(tmp_path):
+    damaged_folder(tmp_path)
+    (tmp_path / "dog").mkdir()
+    (tmp_path / "dog" / "1.png").write_bytes(b"this is no picture")
+    with pytest.raises(UserError, match=r"None of the images in .*dog can be read"):
         load_dataset("folder", tmp_path)
 
 

@@ -349,6 +349,13 @@ def test_the_referee_of_a_folder(tmp_path, monkeypatch, with_test_part):
     assert (tmp_path / "judge.safetensors").is_file()
 
 
+def test_too_few_pictures_to_measure_by_are_told_before_a_judge_is_trained(tmp_path, monkeypatch):
+    pictures(tmp_path, {"dark": 60}, 10, seed=0)
+    monkeypatch.setattr(judge_module, "train_judge", None)
+    with pytest.raises(UserError, match=r"at least 2 pictures .* there are 1"):
+        appoint_referee(DataConfig(dataset="folder", data_dir=str(tmp_path)))
+
+
 def test_a_referee_is_measured_on_at_most_so_many():
     assert appoint_referee(DataConfig(), held_out=50).n == 50
 

@@ -304,6 +304,11 @@ def test_names_that_are_numbers_go_before_positions(painter):
         numbered.labels(["1"])
 
 
+def test_names_that_differ_in_capitals_are_two_classes(painter):
+    classes = ("Cat", "cat", *painter.classes[2:])
+    assert replace(painter, classes=classes).labels(["cat", "Cat", "CAT"]) == [1, 0, 0]
+
+
 def test_metrics_of_a_run(run):
     rows = run.metrics()
     assert [row["epoch"] for row in rows] == [1, 2]

@@ -36,7 +36,7 @@ def main() -> None:
     # It has to be said before torch is imported.
     os.environ.setdefault("GOMP_SPINCOUNT", "3000")
     keep_freed_memory()
-    for stream in (sys.stdout, sys.stderr):
+    for stream in filter(None, (sys.stdout, sys.stderr)):
         stream.reconfigure(errors="replace")  # where a letter cannot be shown, the rest still is
     try:
         app(prog_name="ddpm")

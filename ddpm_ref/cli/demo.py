@@ -1,5 +1,6 @@
 """`ddpm demo`: the whole way, from training to the report, in three minutes."""
 
+import shlex
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -67,4 +68,5 @@ def demo(
     console.out.print(f"\nIn {result['total_seconds']:.0f} s. Look at:")
     console.out.print(f"  {run.folder / 'samples.png'}")
     console.out.print(f"  {run.folder / 'report.html'}")
-    console.out.print(f"Next: ddpm sample {run.folder} --class star --gif star.gif")
+    name = shlex.quote(str(run.folder))
+    console.out.print(f"Next: ddpm sample {name} --class star --gif star.gif")

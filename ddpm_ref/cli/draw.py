@@ -122,6 +122,8 @@ def sample(
     y = None if unconditional else torch.tensor(labels).repeat(number)
     noise = painter.noise(number * columns, seed)
     across = columns if columns > 1 else min(8, number)
+    for path in filter(None, (out, gif)):
+        pictures.check_grid(path, len(noise), across, painter.config.model.image_size)
     frames: list = []
 
     def keep_frame(i, t, x_t, x_0):

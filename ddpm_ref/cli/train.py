@@ -359,7 +359,10 @@ def train_and_show(
 
 @contextmanager
 def _signals():
-    """Collect SIGINT and SIGTERM instead of dying of them; a second Ctrl-C does what it always does."""
+    """Collect Ctrl-C, SIGTERM and the end of the terminal instead of dying of them.
+
+    A second Ctrl-C does what it always does; under nohup the terminal may end.
+    """
     received: list[int] = []
 
     def note(number, frame):
@@ -367,7 +370,10 @@ def _signals():
             raise KeyboardInterrupt
         received.append(number)
 
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+    before = {number: signal.signal(number, note) for number in numbers}
     try:
         yield received
     finally:
