@@ -1,5 +1,6 @@
 """From a folder of somebody's code to verdicts and points."""
 
+import re
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -16,6 +17,7 @@ from checks.workers import Pool, TimedOut, Worker
 NOT_STARTED, PASSED, FAILED = "not started", "passed", "failed"
 CRASHED, TIMED_OUT = "crashed", "timed out"
 VERDICTS = (PASSED, FAILED, CRASHED, TIMED_OUT, NOT_STARTED)
+NO_FILE = "there is no file"
 GARBLED = "something else than the grader wrote to the grader's channel"
 
 
@@ -100,10 +102,24 @@ def submission_folder(folder: Path, chapter: Chapter) -> Path:
 
 
 def _lies_in(folder: Path, file: Path) -> bool:
+    return _is_below(folder, file) and file.is_file()
+
+
+def _is_below(folder: Path, inside: Path) -> bool:
+    """Whether it is there, and not by way of a link that leads out."""
     try:
-        return file.is_file() and file.resolve().is_relative_to(folder.resolve())
+        return inside.exists() and inside.resolve().is_relative_to(folder.resolve())
     except (OSError, RuntimeError):  # links in a circle
         return False
+
+
+def _programs(submission: Path, folder: Path) -> list[str]:
+    """Some programs that lie where another is asked for: diffusion (1).py, diffusion.ipynb."""
+    inside = sorted(folder.iterdir()) if folder.is_dir() and _is_below(submission, folder) else []
+    programs = [
+        p for p in inside if p.suffix.lower() in (".py", ".ipynb") and p.name[0] not in "._"
+    ]
+    return [p.name for p in programs if _lies_in(submission, p)][:3]
 
 
 def chapter_folders(submission: Path, graded: Chapter, own: bool) -> dict[str, Path]:
@@ -280,8 +296,11 @@ class _Attempt:
         folder = submission_folder(self.submission, self.chapter)
         file = folder / f"{self.chapter.module}.py"
         if not _lies_in(self.submission, file):
-            symptom = f"there is no file {self.chapter.folder}/{self.chapter.module}.py"
-            symptom += " (a link leads out of the submission)" if file.is_file() else ""
+            symptom = f"{NO_FILE} {self.chapter.folder}/{self.chapter.module}.py"
+            if file.is_file():
+                symptom += " (a link leads out of the submission)"
+            elif others := _programs(self.submission, folder):
+                symptom += f", but {', '.join(others)}: the code belongs in a file of that name"
             self.results = {e.name: Result(e, NOT_STARTED, symptom) for e in experiments}
             return self
         self.reference = self.grader.reference(self.chapter)
@@ -363,6 +382,8 @@ class _Attempt:
     def _failed_import(self, error: dict) -> Result:
         verdict = NOT_STARTED if error["kind"] == "not started" else CRASHED
         symptom = f"it cannot be imported: {error_text(error)}"
+        if re.search("SyntaxError.*(null bytes|codec can't decode)", symptom):
+            symptom += " (save the file as UTF-8)"
         return Result(None, verdict, symptom, self._prelude(), frames(error))
 
     def _patience(self, e: Experiment) -> float:

@@ -12,7 +12,16 @@ from rich.text import Text
 
 from checks.catalogue import Chapter, chapters
 from checks.gallery import picture_of
-from checks.grader import CRASHED, FAILED, NOT_STARTED, PASSED, TIMED_OUT, ChapterResult, Result
+from checks.grader import (
+    CRASHED,
+    FAILED,
+    NO_FILE,
+    NOT_STARTED,
+    PASSED,
+    TIMED_OUT,
+    ChapterResult,
+    Result,
+)
 
 # Wrapped by the terminal, not by us: a line to be pasted has to stay one line.
 out = Console(highlight=False, soft_wrap=True)
@@ -37,11 +46,12 @@ def say(text: str, style: str = "") -> None:
 
 
 def clean(text: str) -> str:
-    """Without control characters: a submission's message must not steer the terminal.
+    """Without control characters: a submission's message must not steer the terminal or turn its text.
 
     Nor with half characters, of a file whose name is no Unicode: they cannot be printed.
     """
-    return re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]", "�", text)
+    turns = r"\u202a-\u202e\u2066-\u2069"
+    return re.sub(rf"[\x00-\x08\x0b-\x1f\x7f-\x9f{turns}\ud800-\udfff]", "�", text)
 
 
 def chapter(result: ChapterResult, feedback, verbose: bool, submission: Path | None = None) -> None:
@@ -58,6 +68,8 @@ def chapter(result: ChapterResult, feedback, verbose: bool, submission: Path | N
         heading.append("   on your own other chapters", "dim")
     out.print()
     out.print(heading)
+    if result.results and result.results[0].symptom.startswith(NO_FILE):
+        _indented(result.results[0].symptom, "yellow")
     same_crash = None
     for each in result.results:
         told = (each.symptom, each.frames)

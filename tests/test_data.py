@@ -329,7 +329,7 @@ def test_what_is_transparent_lies_on_white(tmp_path):
     pixels[4:, :, 3] = 255
     (tmp_path / "a").mkdir()
     Image.fromarray(pixels).save(tmp_path / "a" / "1.png")
-    image = Image.fromarray(pixels[..., 3] // 5).convert("P")  # 51, and a colour that is see-through
+    image = Image.fromarray(pixels[..., 3] // 5).convert("P")
     image.save(tmp_path / "a" / "2.png", transparency=0)
     for image in load_dataset("folder", tmp_path).images.int():
         assert image[:, :4].unique().tolist() == [255]

@@ -57,6 +57,24 @@ def test_full_points(run):
     assert "show 2" in done.stdout
 
 
+@pytest.mark.parametrize("name", ["embeddings (1).py", "embeddings.ipynb"])
+def test_a_file_of_another_name_is_told(run, tmp_path, name):
+    (tmp_path / "ch02_embeddings").mkdir()
+    (tmp_path / "ch02_embeddings" / name).write_text(solution(2))
+    (tmp_path / "ch02_embeddings" / "._embeddings.py").write_text("packed by macOS")
+    said = run("chapter", 2, "--submission", tmp_path).stdout
+    assert f"no file ch02_embeddings/embeddings.py, but {name}: the code belongs" in said
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "latin-1"])
+def test_an_encoding_that_python_does_not_read_is_told(run, tmp_path, encoding):
+    (tmp_path / "ch02_embeddings").mkdir()
+    text = f"# é\n{solution(2)}".encode(encoding, "replace")
+    (tmp_path / "ch02_embeddings" / "embeddings.py").write_bytes(text)
+    said = run("chapter", 2, "--submission", tmp_path).stdout
+    assert "(save the file as UTF-8)" in said
+
+
 def test_the_first_failure_shows_the_symptom_the_second_names_it(run, wrong):
     first = run("chapter", 2, "--submission", wrong)
     assert first.returncode == 1

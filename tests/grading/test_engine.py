@@ -542,6 +542,7 @@ def test_no_name_is_given_that_other_experiments_contradict(only, grader, submit
 
 def test_control_characters_do_not_reach_the_terminal():
     assert report.clean("a\x1b[31mb\x07\x9b") == "a�[31mb��"
+    assert report.clean("a\u202eb\u2066") == "a�b�"  # what turns the direction of the text
 
 
 def test_history_counts_failures_and_survives_damage(tmp_path):
