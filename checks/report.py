@@ -178,8 +178,12 @@ def capstone(outcome) -> None:
         say(f"Your side stopped: {outcome.trouble}", "red")
         for frame in outcome.where:
             _indented(frame, "dim")
+    numbers = ", ".join(map(str, outcome.lent))
+    if numbers:
+        say(f"Not handed in, and lent by the solutions: chapter {numbers}.", "yellow")
     if outcome.passed:
-        say("Your own code, all of it, trains and draws as the reference does.", "bold green")
+        whose = "With what was lent your code" if numbers else "Your own code, all of it,"
+        say(f"{whose} trains and draws as the reference does.", "bold green")
     elif outcome.blamed:
         numbers = ", ".join(map(str, outcome.blamed))
         plural = len(outcome.blamed) > 1
@@ -203,6 +207,7 @@ def capstone_json(outcome) -> dict:
         "passed": outcome.passed,
         "trouble": outcome.trouble,
         "blamed": list(outcome.blamed),
+        "lent": list(outcome.lent),
         **outcome.scores,
     }
 

@@ -63,6 +63,7 @@ class Outcome:
         blamed: numbers of the chapters that fail by themselves; asked only when the two sides differ.
         folder: with the report and the pictures.
         margin: see `Plan`.
+        lent: numbers of the chapters that are not in the submission, and were the solutions'.
     """
 
     scores: dict
@@ -71,6 +72,7 @@ class Outcome:
     folder: Path
     margin: float
     blamed: tuple[int, ...] = field(default=())
+    lent: tuple[int, ...] = field(default=())
 
     @property
     def passed(self) -> bool:
@@ -115,6 +117,11 @@ def run(
     yours = sides["yours"]
     trouble = yours.trouble or scores.get("yours", {}).get("unusable", "")
     outcome = Outcome(scores, trouble, yours.where, folder, plan.margin)
+    outcome.lent = tuple(
+        number
+        for number, chapter in chapters().items()
+        if not submission_folder(submission, chapter).is_dir()
+    )
     if not outcome.passed:
         tell("they differ: asking each chapter by itself")
         graded = {n: grader.grade(n, submission, naming=lambda e: False) for n in chapters()}

@@ -14,6 +14,7 @@ import pytest
 from submissions import edited, solution
 
 from checks import channel, diagnose, report, stubs
+from checks.capstone import Outcome
 from checks.catalogue import ROOT, chapters
 from checks.compare import differences
 from checks.grader import (
@@ -579,3 +580,14 @@ def test_what_a_chapter_needs_disturbs_no_other():
     with Grader() as grader:
         assert grader.grade(9, ROOT / "solutions", only="9.1").passed
         assert grader.grade(8, ROOT / "solutions", only="8.6").passed
+
+
+@pytest.mark.parametrize("lent", [(), (1, 2)])
+def test_the_capstone_says_which_chapters_were_lent(lent, tmp_path, capsys):
+    found = {"class_accuracy": 0.9, "val_loss": [0.1], "steps": 5, "train_seconds": 3}
+    scores = {"yours": found, "reference": found}
+    outcome = Outcome(scores, "", (), tmp_path, margin=0.1, lent=lent)
+    report.capstone(outcome)
+    said = capsys.readouterr().out
+    assert ("all of it" in said) == (not lent)
+    assert ("lent by the solutions: chapter 1, 2." in said) == bool(lent)
