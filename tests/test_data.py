@@ -308,6 +308,13 @@ def test_folder_with_train_and_test(tmp_path):
     assert not has_test_part("folder", tmp_path / "train")
 
 
+def test_parts_in_capitals_are_not_taken_for_classes(tmp_path):
+    for part in ("Train", "Test"):
+        picture(tmp_path / part / "cat" / "1.png", 10)
+    with pytest.raises(UserError, match="in small letters"):
+        load_dataset("folder", tmp_path)
+
+
 @pytest.mark.parametrize(
     "mode, expected",
     [("L", 77), ("RGB", 77), ("RGBA", 77), ("P", 77), ("LA", 77), ("1", 0), ("CMYK", 77)],
