@@ -9,7 +9,7 @@ import numpy as np
 
 from checks import experiment, misconception
 from checks.lab import *
-from checks.lab import noted
+from checks.lab import expression_of, noted
 
 AS_IT_IS, MIRRORED, NEITHER = "as it is", "mirrored left to right", "something else"
 
@@ -151,6 +151,12 @@ def every(loader):
     return [int(label) for _, y in pairs_of(loader) for label in y]
 
 
+def broken_off(loader):
+    """How many batches come in a pass after one that ended with its first batch."""
+    next(iter(loader), None)
+    return len(list(loader))
+
+
 def stay(epochs):
     """The share of neighbours in one epoch that are neighbours in the next, too."""
     beside = [{frozenset(pair) for pair in pairwise(order)} for order in epochs]
@@ -186,6 +192,7 @@ def bytes_to_model_range(impl):
         "all bytes": impl.to_model_range(steps),
         "an image": impl.to_model_range(uint8_images(3, 4, 6)),
         "an almost black image": impl.to_model_range(night),
+        "one grey image, as a batch": impl.to_model_range(uint8_images(1, 1, 4, 6)),
     }
 
 
@@ -226,7 +233,7 @@ def floats_to_model_range(impl):
 def other_dtypes(impl):
     given = {
         dtype: noted(uint8_images(3, 4, 6).to(dtype), f"uint8_images(3, 4, 6).to({dtype})")
-        for dtype in (torch.int64, torch.int32, torch.int16, torch.int8, torch.bool)
+        for dtype in (torch.int64, torch.int32, torch.int16, torch.uint16, torch.int8, torch.bool)
     }
     return {
         str(dtype).removeprefix("torch."): raises(lambda x=x: impl.to_model_range(x))
@@ -250,6 +257,7 @@ def back_to_an_image(impl):
         "within the range": impl.to_image(images(2, 3, 4, 6)),
         "beyond it": impl.to_image(normal(3, 4, 6)),
         "any shape": impl.to_image(normal(40)),
+        "one grey image, as a batch": impl.to_image(images(1, 1, 4, 6)),
         # A bright picture has nothing below 0, and is in the model's range all the same.
         "nothing below 0": impl.to_image(noted(images(3, 4, 6).abs(), "images(3, 4, 6).abs()")),
     }
@@ -281,6 +289,10 @@ def flips_of_a_batch(impl):
     words = [word for batch in by_batch for word in batch]
     counts = {batch.count(MIRRORED) for batch in by_batch}
     pairs = batches * (size - 1)
+    three = uint8_images(3, 3, 4, 6)
+    in_threes = [impl.train_transform(three) for _ in range(20)]
+    fitting = all(isinstance(x, torch.Tensor) and x.shape == three.shape for x in in_threes)
+    by_three = turned(three.repeat(20, 1, 1, 1), torch.cat(in_threes) if fitting else None)
     share = near(words.count(MIRRORED) / len(words), 0.12)
     return {
         "values, sorted": pixels(x[0]),
@@ -295,6 +307,10 @@ def flips_of_a_batch(impl):
         # Coins of their own: once in 10^21.
         "as many mirrored in each of 20 batches": "yes" if len(counts) == 1 else "no",
         "the same ones in each": "yes" if len(set(map(tuple, by_batch))) == 1 else "no",
+        # Three images of three channels are a batch, too. Coins of their own: once in 10^12.
+        "batches of three": "all of a batch or none"
+        if all(len(set(by_three[k : k + 3])) == 1 for k in range(0, 60, 3))
+        else kinds(by_three),
     }
 
 
@@ -314,14 +330,20 @@ def flips_of_single_images(impl):
     singles = [impl.train_transform(image) for _ in range(times)]
     words = turned_each(image, singles)
     still = impl.train_transform(batch, flip=False)
+    floats = noted((images(3, 4, 6) + 1) / 2, "(images(3, 4, 6) + 1) / 2")
+    calm = [impl.train_transform(image, flip=False) for _ in range(10)]
     alone = len(set(words)) == 1 and NEITHER not in words
     return {
         "values, sorted": pixels(singles[0]),
         # Which of the two ways it is may be up to where the random numbers begin.
         f"{times} times the same image is": "always the same way" if alone else kinds(words),
         "share mirrored": None if alone else about_half(words.count(MIRRORED), times),
-        "with flip=False they are": kinds(turned(batch, still)),
+        "with flip=False they are": kinds([*turned(batch, still), *turned_each(image, calm)]),
         "with flip=False, values, sorted": pixels(still),
+        "with flip=False, values of floats, sorted": pixels(
+            impl.train_transform(floats, flip=False)
+        ),
+        "a batch of one, values, sorted": pixels(impl.train_transform(batch[:1])),
     }
 
 
@@ -446,8 +468,12 @@ def two_parts(impl):
 )
 def seeds(impl):
     before = global_states()
-    split = {seed: numbers(impl.split_dataset(100, 0.2, seed)) for seed in (0, 5, 6)}
+    given = {seed: impl.split_dataset(100, 0.2, seed) for seed in (0, 5, 6)}
+    split = {seed: numbers(given[seed]) for seed in given}
     after = global_states()
+    for part in given[5]:
+        if isinstance(part, list):
+            part.clear()  # what a caller does to the lists does not reach the next one's
     default = numbers(impl.split_dataset(100, 0.2))
     torch.manual_seed(1)
     np.random.seed(1)
@@ -459,6 +485,9 @@ def seeds(impl):
         "seed 5 again": equal(split[5], again[5]),
         "no seed and seed 0": equal(default, again[0]),
         "seeds 5 and 6": equal(split[5], split[6]),
+        "for validation, in ascending order, with seeds 5 and 6": equal(
+            sorted(split[5][1]), sorted(split[6][1])
+        ),
         # Where the seed does not count, it does not matter whose random numbers are used.
         "global random states before and after": equal(before, after) if repeats else None,
     }
@@ -493,7 +522,9 @@ def impossible_splits(impl):
 )
 def batches(impl):
     pictures, numbers = numbered(50)
-    train, val = loaders(impl, pictures, numbers, 8, val_fraction=0.2, flip=False)
+    # From the last to the first: a label is not its image's place.
+    turned_round = [noted(x.flip(0), f"{expression_of(x)}.flip(0)") for x in (pictures, numbers)]
+    train, val = loaders(impl, *turned_round, 8, val_fraction=0.2, flip=False)
     learnt, checked = list(pairs_of(train)), list(pairs_of(val))
     come = [*learnt, *checked]
     found = {int(label): image for x, y in come for label, image in zip(y, x, strict=True)}
@@ -513,6 +544,9 @@ def batches(impl):
         "42 for training, batches of": [len(y) for _, y in pairs_of(train)],
         "11 for validation, batches of": [len(y) for _, y in pairs_of(val)],
         "numbers of batches": [len(train), len(val)],
+        "numbers of batches after a pass that was broken off": [
+            broken_off(loader) for loader in (train, val)
+        ],
     }
 
 
@@ -531,21 +565,29 @@ def batches(impl):
 def flips_in_training_only(impl):
     pictures, numbers = numbered(80)
     train, val = loaders(impl, pictures, numbers, 8, val_fraction=0.2, flip=True)
-    ways, words, neighbours, pairs = {}, [], 0, 0
+    ways, words, neighbours, pairs, mixed = {}, [], 0, 0, False
     for _ in range(6):
         for y, found in zip(*epoch(train, pictures), strict=True):
             words += found
+            mixed = mixed or len(set(found)) > 1
             neighbours, pairs = neighbours + alike(found), pairs + len(found) - 1
             for label, word in zip(y, found, strict=True):
                 ways.setdefault(label, set()).add(word)
     checked = [word for _ in range(3) for batch in epoch(val, pictures)[1] for word in batch]
     both = sum(len(each) > 1 for each in ways.values())
+    by_default, _ = loaders(impl, pictures[:40], numbers[:40], 8, val_fraction=0.2)
+    unasked = [word for batch in epoch(by_default, pictures)[1] for word in batch]
     return {
         "images in six epochs of training and three of validation": [len(words), len(checked)],
         "training images are": kinds(words),
         "validation images are": kinds(checked),
+        "by default, training images are": kinds(unasked),
         # Right: 97 in 100.
         "after six epochs, most were seen both ways": "yes" if 2 * both > len(ways) else "no",
+        # Where coins are not each visit's own, there are too few of them to count.
+        "share mirrored": about_half(words.count(MIRRORED), len(words))
+        if mixed and 2 * both > len(ways)
+        else None,
         # Five sigma of a difference of two.
         "neighbours in a batch treated alike": near(neighbours / max(1, pairs), 0.25),
     }
@@ -618,10 +660,19 @@ def the_same_split(impl):
     train, val = loaders(impl, pictures, numbers, 6, val_fraction=0.4, seed=7)
     learnt, checked = set(every(train)), set(every(val))
     part = {int(i) for i in impl.split_dataset(60, 0.4, 7)[1]}
+    # Grey images, one in each batch.
+    grey = noted(pictures[:, :1], f"{expression_of(pictures)}[:, :1]")
+    train, val = loaders(impl, grey, numbers, 1)
+    seen = [next(pairs_of(train)), *pairs_of(val)]
+    default = {int(i) for i in impl.split_dataset(60, 0.1, 0)[1]}
     return {
         "validation images": len(checked),
         "of them, also trained on": some(learnt & checked),
         "of them, not in split_dataset(60, 0.4, 7)[1]": some(checked - part),
+        "by default, batches are": sorted({what(*pair) for pair in seen}),
+        "by default, validation is split_dataset(60, 0.1, 0)[1]": "yes"
+        if sorted(int(y) for _, y in seen[1:]) == sorted(default)
+        else "no",
     }
 
 
@@ -701,6 +752,19 @@ misconception(
     edit=("if not image.is_floating_point():", "if False:"),
 )
 misconception(
+    "1.1",
+    "some dtypes are refused by name, and others (uint16, say) are not: ask for those that are allowed",
+    edit=(
+        "if not image.is_floating_point():",
+        "if image.dtype in (torch.int64, torch.int32, torch.int16, torch.int8, torch.bool):",
+    ),
+)
+misconception(
+    "1.2",
+    "axes of length 1 get lost (squeeze): the shape has to stay as it is, for one grey image too",
+    edit=("return (x.clamp(-1, 1) + 1) / 2", "return ((x.clamp(-1, 1) + 1) / 2).squeeze()"),
+)
+misconception(
     "1.2",
     "nothing is clamped: what the sampler overshoots stays outside [0, 1]",
     edit=("(x.clamp(-1, 1) + 1) / 2", "(x + 1) / 2"),
@@ -772,6 +836,32 @@ misconception(
     "1.3",
     "only bytes are mirrored, floats are not",
     edit=("    if flip:\n", "    if flip and image.dtype == torch.uint8:\n"),
+)
+misconception(
+    "1.3",
+    "with flip=False all images are taken for bytes: the dtype tells there, too",
+    edit=(
+        "    if flip:\n",
+        "    if not flip:\n        return image.float() / 127.5 - 1\n    if flip:\n",
+    ),
+)
+misconception(
+    "1.3",
+    "a batch of one image loses its batch axis (squeeze): ask for the number of axes, ndim",
+    edit=(
+        "x.flip(-1), x)\n    return x\n",
+        "x.flip(-1), x)\n    return x.squeeze(0)\n",
+    ),
+)
+misconception(
+    "1.3",
+    "three images are taken for one image of three channels: ask for the number of axes, ndim",
+    edit=(
+        "    if flip:\n",
+        "    if flip and len(x) == 3:\n"
+        "        return x.flip(-1) if torch.rand((), generator=generator) < 0.5 else x\n"
+        "    if flip:\n",
+    ),
 )
 misconception(
     "1.3",
@@ -910,6 +1000,22 @@ misconception(
 )
 misconception(
     "1.5",
+    "the seed decides the order only: the same images are for validation with every seed",
+    edit=(
+        "torch.randperm(n, generator=torch.Generator().manual_seed(seed)).tolist()\n"
+        "    return order[n_val:], order[:n_val]",
+        "torch.randperm(n, generator=torch.Generator().manual_seed(0)).tolist()\n"
+        "    again = torch.randperm(n_val, generator=torch.Generator().manual_seed(seed)).tolist()\n"
+        "    return order[n_val:], [order[i] for i in again]",
+    ),
+)
+misconception(
+    "1.5",
+    "the lists are kept and handed out again (functools.cache): what one caller changes, the next one gets",
+    edit=("def split_dataset(", "import functools\n\n\n@functools.cache\ndef split_dataset("),
+)
+misconception(
+    "1.5",
     "nothing is shuffled: validation gets one end of the set, and sorted data lose whole classes",
     edit=(
         "torch.randperm(n, generator=torch.Generator().manual_seed(seed)).tolist()",
@@ -968,6 +1074,60 @@ misconception(
         "        DataLoader(train_set, shuffle=True, drop_last=True, generator=shuffling, **shared),\n",
         "        iter(DataLoader(train_set, shuffle=True, drop_last=True, generator=shuffling, **shared)),\n",
     ),
+)
+misconception(
+    "1.6",
+    "the label that comes with an image is its number, not labels[index]",
+    edit=(
+        "return self.transform(self.images[index]), self.labels[index]",
+        "return self.transform(self.images[index]), index",
+    ),
+)
+misconception(
+    "1.6",
+    "a loader goes on where the last pass was broken off: each pass over it has to begin anew",
+    edit=(
+        (
+            "    return (\n        DataLoader(train_set,",
+            "    class Onwards:\n"
+            "        def __init__(self, *args, **options):\n"
+            "            self.loader, self.batches = DataLoader(*args, **options), None\n\n"
+            "        def __len__(self):\n"
+            "            return len(self.loader)\n\n"
+            "        def __iter__(self):\n"
+            "            return self\n\n"
+            "        def __next__(self):\n"
+            "            self.batches = self.batches or iter(self.loader)\n"
+            "            try:\n"
+            "                return next(self.batches)\n"
+            "            except StopIteration:\n"
+            "                self.batches = None\n"
+            "                raise\n\n"
+            "    return (\n        Onwards(train_set,",
+        ),
+        ("        DataLoader(val_set,", "        Onwards(val_set,"),
+    ),
+)
+misconception(
+    "1.6",
+    "training images are mirrored less often than half of the time: there are two coins for each",
+    edit=(
+        "return train_transform(image, self.flip)",
+        "return train_transform(image, self.flip and bool(torch.rand(()) < 0.5))",
+    ),
+)
+misconception(
+    "1.6",
+    "make_loaders has another default of val_fraction or seed than split_dataset, which has 0.1 and 0",
+    edit=(
+        "    val_fraction: float = 0.1,\n    seed: int = 0,\n    flip: bool = True,",
+        "    val_fraction: float = 0.2,\n    seed: int = 42,\n    flip: bool = True,",
+    ),
+)
+misconception(
+    "1.6",
+    "by default make_loaders mirrors nothing: flip=True is its default",
+    edit=("    flip: bool = True,\n", "    flip: bool = False,\n"),
 )
 misconception(
     "1.6",
