@@ -8,6 +8,8 @@ from checks import experiment, misconception
 from checks.elsewhere import DEVICE, brought_back, elsewhere
 from checks.lab import *
 
+THERE = "there, too"
+
 
 def labelled(impl, classes, dim):
     """A class embedding with known rows."""
@@ -73,14 +75,13 @@ def pulled(module, target, *inputs):
 
 def away(module, t):
     """Where that lies which a module gives when it and t are on another device, in words."""
-    right = "where t is"
     try:
         with elsewhere():
-            there = module.to(DEVICE)(t.to(DEVICE))
+            there = module.to(DEVICE)(None if t is None else t.to(DEVICE))
     except Exception as error:
         # Anything else is something that the stand-in for a GPU cannot do.
-        return "an error: two devices meet" if "same device" in str(error) else right
-    return right if isinstance(brought_back(there), torch.Tensor) else brought_back(there)
+        return "an error: two devices meet" if "same device" in str(error) else THERE
+    return THERE if isinstance(brought_back(there), torch.Tensor) else brought_back(there)
 
 
 @experiment(
@@ -203,7 +204,8 @@ def finds_the_rows(impl):
     ),
 )
 def none_is_the_null_class(impl):
-    return labelled(impl, 4, 6)(None)
+    module = labelled(impl, 4, 6)
+    return {"None": module(None), "with the module on another device": away(module, None)}
 
 
 @experiment(
@@ -283,7 +285,8 @@ def is_an_mlp_of_the_sum(impl):
 )
 def depends_on_time_and_class(impl):
     t, y = timesteps(1, 10, 50, 1, 2, 10, 1), labels(2, 0, 2, 3, 1, 3, 0)
-    return weighted(impl, 4, 8, t, y)(t, y)
+    module = weighted(impl, 4, 8, t, y)
+    return {"a batch": module(t, y), "one image": module(timesteps(9), labels(1))}
 
 
 @experiment(
@@ -300,7 +303,11 @@ def without_labels(impl):
     t = timesteps(0, 9, 2)
     module = weighted(impl, 4, 6, t, labels(3, 1, 2))
     zeros = labels(0, 0, 0)
-    return {"y left out": module(t), "y=None": module(t, None), "class 0": module(t, zeros)}
+    seen = {"y left out": module(t), "y=None": module(t, None), "class 0": module(t, zeros)}
+    # Where one of the two stays behind by itself, that has cost its points already.
+    parts = away(impl.SinusoidalPositionEmbeddings(6), t), away(impl.ClassEmbedding(4, 6), None)
+    place = away(module, t) if parts == (THERE, THERE) else THERE
+    return {**seen, "with t on another device": place}
 
 
 @experiment(
@@ -317,11 +324,13 @@ def gradients_arrive(impl):
     t, y = timesteps(1, 8, 3, 5), labels(2, 5, 0, 2)
     module = weighted(impl, 5, 8, t, y)
     parameters = [p for p in module.parameters() if p.requires_grad]
-    squares = {"class vectors": 0.0, "layers": 0.0}
-    for p, g in zip(parameters, gradients(module(t, y), *parameters), strict=True):
-        place = "class vectors" if p.numel() in (6 * 8, 5 * 8, 8) else "layers"
-        squares[place] += 0.0 if g is None else g.square().sum().item()
-    return {f"norm in the {place}": total**0.5 for place, total in squares.items()}
+    places = [f"norm in the {place}" for place in ("class vectors", "layers")]
+    squares = {place + which: 0.0 for which in ("", ", without labels") for place in places}
+    for which, out in (("", module(t, y)), (", without labels", module(t))):
+        for p, g in zip(parameters, gradients(out, *parameters), strict=True):
+            place = places[0] if p.numel() in (6 * 8, 5 * 8, 8) else places[1]
+            squares[place + which] += 0.0 if g is None else g.square().sum().item()
+    return {place: total**0.5 for place, total in squares.items()}
 
 
 @experiment(
@@ -343,6 +352,10 @@ def starts_ready_to_learn(impl):
     before = torch.get_rng_state()
     again = module(t, y)
     after = torch.get_rng_state()
+    without = module(t)
+    module.eval()
+    calm = max((module(t, y) - fresh).abs().max(), (module(t) - without).abs().max())
+    module.train()
     table(y)
     losses = descend(
         lambda: ((module(t, y) - target) ** 2).mean(), module.parameters(), 40, rate=0.5
@@ -351,6 +364,7 @@ def starts_ready_to_learn(impl):
         "numbers in the class embedding": distinct(table)["numbers"],
         "numbers in all": distinct(module)["numbers"],
         "moves from call to call": (again - fresh).abs().max().item(),
+        "differs in eval mode": calm.item(),
         "torch's random state over a call": "the same" if before.equal(after) else "different",
         "two fresh ones": "the same" if fresh.equal(another) else "different",
         "log10 of its standard deviation": near(fresh.std().clamp(min=1e-9).log10().item(), 1.5),
@@ -596,6 +610,14 @@ misconception(
 )
 misconception(
     "2.2",
+    "for y=None an index is made on the CPU, wherever the table is: torch.tensor needs device=…",
+    edit=(
+        "self.table.weight[self.num_classes :]",
+        "self.table(torch.tensor([self.num_classes]))",
+    ),
+)
+misconception(
+    "2.2",
     "labels are shifted: class y gets row y − 1",
     edit=("return self.table(y)", "return self.table.weight[y - 1]"),
 )
@@ -697,6 +719,32 @@ misconception(
     "2.3",
     "without labels the class is left out: y=None means the null class",
     edit=("+ self.label(y)", "+ (0 if y is None else self.label(y))"),
+)
+misconception(
+    "2.3",
+    "without labels nothing is learnt by the null class: its vector is detached",
+    edit=("+ self.label(y)", "+ (self.label(None).detach() if y is None else self.label(y))"),
+)
+misconception(
+    "2.3",
+    "the labels for y=None are made on the CPU, wherever t is: torch.full needs device=t.device",
+    edit=(
+        "+ self.label(y)",
+        "+ self.label(torch.full(t.shape, self.label.num_classes) if y is None else y)",
+    ),
+)
+misconception(
+    "2.3",
+    "the class is left out in training mode when there are no labels: y=None means the null class there, too",
+    edit=("+ self.label(y)", "+ (0 if y is None and self.training else self.label(y))"),
+)
+misconception(
+    "2.3",
+    "a batch of one image loses its batch axis (squeeze)",
+    edit=(
+        "self.mlp(self.time(t) + self.label(y))",
+        "self.mlp(self.time(t) + self.label(y)).squeeze(0)",
+    ),
 )
 misconception(
     "2.3",

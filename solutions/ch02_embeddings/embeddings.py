@@ -91,7 +91,7 @@ class ClassEmbedding(nn.Module):
 
         Returns:
             (B, dim), row b being the vector of y[b]; for None the null row as (1, dim), which
-            broadcasts over any batch.
+            broadcasts over any batch, on the device of the table.
 
         Raises:
             ValueError: when a label lies outside 0…num_classes. (Look at the labels: the table
@@ -138,7 +138,7 @@ class ConditionEmbedding(nn.Module):
             y: (B,) int64, values 0…num_classes, or None: every image has the null class.
 
         Returns:
-            (B, 4·dim) float32.
+            (B, 4·dim) float32, on the device of `t`; the same in training and in eval mode.
         """
         # TODO(2.3): the sum of the two embeddings, through the MLP.
         ### BEGIN SOLUTION
