@@ -272,7 +272,9 @@ def gradients_flow(impl):
 )
 def projected_skip(impl):
     x, way_x = tracked(picture())
-    return with_gradients(weighted(impl, 16, 24)(way_x, condition()), x=x)
+    seen = with_gradients(weighted(impl, 16, 24)(way_x, condition()), x=x)
+    wide = normal(3, 24, 5, 7, seed=2)
+    return {**seen, "24 channels in, 16 out": weighted(impl, 24, 16)(wide, condition())}
 
 
 @experiment(
@@ -308,6 +310,8 @@ def fresh_block(impl):
     adding = impl.ResidualBlock(16, 16, COND, dropout=0.4, conditioning="add")
     wider = impl.ResidualBlock(16, 24, COND)
     plain = impl.ResidualBlock(16, 24, COND, **NO_SKIP)
+    plainest = impl.ResidualBlock(16, 24, COND, **ADD)
+    adding_wider = impl.ResidualBlock(16, 24, COND, dropout=0.4, conditioning="add")
     out = wider(x, cond)
     parameters = [p for p in wider.parameters() if p.requires_grad]
     ones = sum(
@@ -321,10 +325,16 @@ def fresh_block(impl):
             "16 → 16, out − x": felt(size(same(x, cond) - x)),
             "16 → 16, out for x = 0": felt(size(same(zero, cond))),
             '16 → 16, conditioning="add", out is': x_or_0(adding(x, cond), x),
+            "16 → 16, of one image, out is": x_or_0(same(x[:1], cond[:1]), x[:1]),
             "16 → 24, what the condition changes": felt(size(out - wider(x, other))),
             "16 → 24, how far from linear in x": felt(size(straight)),
             "16 → 24, out": felt(size(out)),
+            '16 → 24, conditioning="add", out': felt(size(adding_wider(x, cond))),
+            "16 → 24, what dropout changes": felt(
+                size(adding_wider(x, cond) - adding_wider(x, cond))
+            ),
             "residual=False, out": felt(size(plain(x, cond))),
+            'residual=False, conditioning="add", out': felt(size(plainest(x, cond))),
             "how many numbers start at 1 (the 40 norm weights do)": ones,
         }
 
@@ -359,10 +369,25 @@ def everything_learns(impl):
     before = descend(loss, block.parameters(), 2, rate=0.4)
     in_the_end = learning()
     after = descend(loss, block.parameters(), 4, rate=0.4)
+
+    def dropout(**options):
+        """What it changes from one pass to the next, in words."""
+        block = impl.ResidualBlock(16, 16, COND, dropout=0.4, **options)
+        block(x, cond)
+        with torch.no_grad():
+            for p in block.parameters():
+                p.add_(0.05)  # conv2 starts at zero
+            training = "the same" if block.train()(x, cond).equal(block(x, cond)) else "others"
+            quiet = "the same" if block.eval()(x, cond).equal(block(x, cond)) else "others"
+        return f"a second pass in training gives {training}, in eval mode {quiet}"
+
+    # What dropout does in the branch is 3.1 and 3.2.
+    with_skip, without = dropout(), dropout(**NO_SKIP)
     return {
         "numbers that learn at first": at_first,
         "numbers that learn after two steps": in_the_end,
         "loss in the end, of that at first": near(after[-1] / before[0], 0.3),
+        "with dropout, as in the branch alone?": "yes" if with_skip == without else with_skip,
     }
 
 
@@ -769,6 +794,17 @@ misconception(
 )
 misconception(
     "3.3",
+    "the skip is projected only where there are more channels out than in: it is wherever they differ",
+    edit=(
+        (
+            "if in_channels == out_channels or not residual:",
+            "if in_channels >= out_channels or not residual:",
+        ),
+        ("h + self.skip(x)", "h + self.skip(x)[:, : h.shape[1]]"),
+    ),
+)
+misconception(
+    "3.3",
     "the skip is projected although the number of channels does not change",
     edit=("if in_channels == out_channels or not residual:", "if not residual:"),
 )
@@ -844,6 +880,32 @@ misconception(
     edit=(
         "        return h + self.skip(x) if self.residual else h",
         "        return h + self.skip(x)",
+    ),
+)
+misconception(
+    "3.3",
+    "with a skip path there is no dropout: it stands before conv2 all the same",
+    edit=(
+        "self.dropout(F.silu(h))",
+        "(F.silu(h) if self.residual else self.dropout(F.silu(h)))",
+    ),
+)
+misconception(
+    "3.3",
+    "dropout works on the skip path, too: it stands before conv2 only",
+    edit=("h + self.skip(x) if", "h + self.skip(self.dropout(x)) if"),
+)
+misconception(
+    "3.3",
+    "a batch of one image loses its batch axis (squeeze)",
+    edit=("h + self.skip(x) if", "(h + self.skip(x)).squeeze(0) if"),
+)
+misconception(
+    "3.3",
+    'with conditioning="add" conv2 starts at zero without a skip path, too: nothing ever flows through',
+    edit=(
+        "        if residual:\n            nn.init",
+        '        if residual or conditioning == "add":\n            nn.init',
     ),
 )
 misconception(
