@@ -110,8 +110,11 @@ def _broadcast(right, seen):
         grown = np.broadcast_to(seen, right.shape)
     except ValueError:
         return None
-    same = _enough(right, seen, 0) and _close(grown, right)
-    return "the values are right, but were not broadcast to the full shape" if same else None
+    if not _enough(right, seen, 0) or not _close(grown, right):
+        return None
+    if seen.size == right.size:
+        return "the values are right, but an axis of length 1 got lost"
+    return "the values are right, but were not broadcast to the full shape"
 
 
 def _reversed(right, seen):
