@@ -199,13 +199,17 @@ def finds_the_rows(impl):
     points=1,
     hint=(
         "y = None means the null class: the row that label num_classes has, not zeros.",
-        "The result for None has one row, shape (1, dim): it broadcasts over any batch.",
+        "The result for None has one row, shape (1, dim): it broadcasts over any batch. An index that you "
+        "make for it has to be where the table is (device=…).",
         "self.table.weight[self.num_classes :] keeps the axis that weight[self.num_classes] would drop.",
     ),
 )
 def none_is_the_null_class(impl):
     module = labelled(impl, 4, 6)
-    return {"None": module(None), "with the module on another device": away(module, None)}
+    return {
+        "None": module(None),
+        "with the module on another device, the result is": away(module, None),
+    }
 
 
 @experiment(
@@ -296,7 +300,7 @@ def depends_on_time_and_class(impl):
     hint=(
         "y may be None, and may be left out: both mean the null class for the whole batch.",
         "Leave None to ClassEmbedding: its (1, dim) is added to the (B, dim) of the time by broadcasting. "
-        "Do not skip the class.",
+        "Do not skip the class. Labels that you make yourself need device=t.device.",
     ),
 )
 def without_labels(impl):
@@ -307,7 +311,7 @@ def without_labels(impl):
     # Where one of the two stays behind by itself, that has cost its points already.
     parts = away(impl.SinusoidalPositionEmbeddings(6), t), away(impl.ClassEmbedding(4, 6), None)
     place = away(module, t) if parts == (THERE, THERE) else THERE
-    return {**seen, "with t on another device": place}
+    return {**seen, "with module and t on another device, the result is": place}
 
 
 @experiment(

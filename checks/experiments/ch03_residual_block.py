@@ -12,6 +12,7 @@ from checks.lab import conditions, expression_of, noted
 COND = 20  # length of the condition; no number of channels, rows, columns or images
 ADD = {"conditioning": "add", "residual": False}
 NO_SKIP = {"residual": False}
+AS_ALONE = "works as in the branch alone"
 OWNERS = ("norm1", "conv1", "cond", "norm2", "conv2", "skip")
 
 
@@ -266,7 +267,8 @@ def gradients_flow(impl):
     points=2,
     hint=(
         "What is added to the branch: x itself as it came in, or something made of it on the way?",
-        "self.skip has been made for this: a 1×1 convolution from in to out channels, with bias.",
+        "self.skip has been made for this: a 1×1 convolution from in to out channels, with bias, wherever "
+        "the two differ: more channels out, or fewer.",
         "h = h + self.skip(x), and nothing after it.",
     ),
 )
@@ -346,7 +348,8 @@ def fresh_block(impl):
     hint=(
         "In a fresh block only conv2 gets a gradient, since it is zero; from the second step on "
         "everything before it gets one too.",
-        "A parameter without a gradient is not used, or the graph is cut between it and the output.",
+        "A parameter without a gradient is not used, or the graph is cut between it and the output. Dropout "
+        "stands before conv2 with a skip path as without one.",
     ),
 )
 def everything_learns(impl):
@@ -370,6 +373,9 @@ def everything_learns(impl):
     in_the_end = learning()
     after = descend(loss, block.parameters(), 4, rate=0.4)
 
+    def again(block):
+        return "the same" if block(x, cond).equal(block(x, cond)) else "other numbers"
+
     def dropout(**options):
         """What it changes from one pass to the next, in words."""
         block = impl.ResidualBlock(16, 16, COND, dropout=0.4, **options)
@@ -377,9 +383,9 @@ def everything_learns(impl):
         with torch.no_grad():
             for p in block.parameters():
                 p.add_(0.05)  # conv2 starts at zero
-            training = "the same" if block.train()(x, cond).equal(block(x, cond)) else "others"
-            quiet = "the same" if block.eval()(x, cond).equal(block(x, cond)) else "others"
-        return f"a second pass in training gives {training}, in eval mode {quiet}"
+            modes = {"training": block.train, "eval mode": block.eval}
+            words = [f"{again(to())} in {mode}" for mode, to in modes.items()]
+        return f"a second pass gives {' and '.join(words)}"
 
     # What dropout does in the branch is 3.1 and 3.2.
     with_skip, without = dropout(), dropout(**NO_SKIP)
@@ -387,7 +393,7 @@ def everything_learns(impl):
         "numbers that learn at first": at_first,
         "numbers that learn after two steps": in_the_end,
         "loss in the end, of that at first": near(after[-1] / before[0], 0.3),
-        "with dropout, as in the branch alone?": "yes" if with_skip == without else with_skip,
+        "dropout, with a skip path": AS_ALONE if with_skip == without else with_skip,
     }
 
 
@@ -794,7 +800,7 @@ misconception(
 )
 misconception(
     "3.3",
-    "the skip is projected only where there are more channels out than in: it is wherever they differ",
+    "where there are fewer channels out than in, the first of them are the skip: x is projected there, too",
     edit=(
         (
             "if in_channels == out_channels or not residual:",
@@ -888,6 +894,22 @@ misconception(
     edit=(
         "self.dropout(F.silu(h))",
         "(F.silu(h) if self.residual else self.dropout(F.silu(h)))",
+    ),
+)
+misconception(
+    "3.3",
+    "the skip is projected only where there are more channels out than in: it is wherever they differ",
+    edit=(
+        "if in_channels == out_channels or not residual:",
+        "if in_channels >= out_channels or not residual:",
+    ),
+)
+misconception(
+    "3.3",
+    "with a skip path dropout is active in eval mode, too",
+    edit=(
+        "self.dropout(F.silu(h))",
+        "(F.dropout(F.silu(h), self.dropout.p) if self.residual else self.dropout(F.silu(h)))",
     ),
 )
 misconception(
