@@ -123,7 +123,7 @@ def p_losses(
         x_0: (B, C, H, W) in [−1, 1].
         t: (B,) int64 in 0…T−1.
         y: (B,) int64 labels, or None (handed on as None: every image has the null class).
-        noise: (B, C, H, W) standard normal; drawn when None.
+        noise: (B, C, H, W) standard normal; drawn on the device of x_0 when None.
         target: "noise" (Ho et al. 2020, equation 14) or "v" (`v_target`).
         min_snr_gamma: ★ when given, `min_snr_weight` weighs each image before the mean.
 

@@ -271,8 +271,10 @@ def independence(drawn, count):
     ),
 )
 def whole_numbers(impl):
+    one = impl.sample_timesteps(1, 12)
     twelve, two = ([impl.sample_timesteps(70, T) for _ in range(5)] for T in (12, 2))
     seen = {"type": str(twelve[0].dtype), "shape": list(twelve[0].shape)}
+    seen["shape, of one image"] = list(one.shape)
     if all(len(t.unique()) == 1 for t in twelve):  # one timestep a batch: so it takes more of them
         twelve += [impl.sample_timesteps(2, 12) for _ in range(150)]
         two += [impl.sample_timesteps(2, 2) for _ in range(30)]
@@ -328,10 +330,19 @@ def chance_and_device(impl):
     def draw(generator):
         return [impl.sample_timesteps(8, 1000, generator=generator).tolist() for _ in range(3)]
 
-    nowhere = raises(lambda: impl.sample_timesteps(4, 12, "a device that does not exist"))
+    def elsewhere(**options):
+        nowhere = "a device that does not exist"
+        error = raises(lambda: impl.sample_timesteps(4, 12, nowhere, **options))
+        return "no error" if error == "nothing" else "an error"
+
+    generator = torch.Generator().manual_seed(5)
+    many = impl.sample_timesteps(400, 4, generator=generator)
     return {
         **where_chance_comes_from(draw),
-        "on a device that does not exist": "no error" if nowhere == "nothing" else "an error",
+        # With a generator some programs go another way than without.
+        "those that occur with a generator, T = 4": many.unique(),
+        "on a device that does not exist": elsewhere(),
+        "on a device that does not exist, with a generator": elsewhere(generator=generator),
     }
 
 
@@ -363,6 +374,7 @@ def stays_or_becomes_null(impl):
     return {
         "p = 0": impl.drop_labels(y, 0.0, NULL),
         "p = 1": impl.drop_labels(y, 1.0, NULL),
+        "p = 1, a single label": impl.drop_labels(labels(3), 1.0, NULL),
         "p = 0.5, the lowest of 40 calls": half.amin(0),
         "p = 0.5, the highest of 40 calls": half.amax(0),
         "p = 1, null label 12": impl.drop_labels(y, 1.0, 12),
@@ -385,12 +397,15 @@ def coins_of_their_own(impl):
     dropped = (out != y).double()  # (60, 36)
     share = dropped.mean(1)
     own = bool(((share > 0) & (share < 1)).any())
+    alike = likeness(dropped)
     # Six sigma of a difference of two each. One coin a batch leaves the shares to 60 coins.
     return {
         "batches of all or nothing": near(((share == 0) | (share == 1)).double().mean(), 0.1),
         "share dropped": near(share.mean(), 0.08) if own else None,
         "how many in a batch, spread": near(dropped.sum(1).std(), 2.0) if own else None,
         "how the places differ": near(dropped.mean(0).std(), 0.06) if own else None,
+        "how alike neighbours in the batch are": near(alike[0], 0.2) if own else None,
+        "how alike the first and second half are": near(alike[-1], 0.2) if own else None,
     }
 
 
@@ -429,10 +444,18 @@ def where_the_coins_come_from(impl):
         # Several calls: one coin a batch should not look like coins that are always the same.
         return [impl.drop_labels(y, 0.5, NULL, generator).tolist() for _ in range(10)]
 
-    seen = where_chance_comes_from(draw)
+    seen, generator = where_chance_comes_from(draw), torch.Generator().manual_seed(5)
+    many = impl.drop_labels(labels(*((3, 0, 8, 1, 5) * 80)), 0.25, NULL, generator)
+
+    def place(*given):
+        return meet(lambda: impl.drop_labels(y, 0.5, NULL, *given), Elsewhere())
+
     return {
         **seen,
-        "where y is": meet(lambda: impl.drop_labels(y, 0.5, NULL), Elsewhere()),
+        # With a generator some programs go another way than without. The margin is six sigma.
+        "share dropped with a generator, p = 0.25": near((many == NULL).double().mean(), 0.19),
+        "where y is": place(),
+        "where y is, with a generator": place(generator),
     }
 
 
@@ -536,7 +559,10 @@ def noise_of_its_own(impl):
             "the loss is": formula(loss, model, schedule, x_0),
             "called again": agree(x, again),
         }
-    return seen
+
+    few, (x_0, t, y, _) = toy_model(CLASSES), batch(3, 1, 2, 4)
+    place = meet(lambda: impl.p_losses(few, schedule, x_0, t, y), Elsewhere())
+    return {**seen, "noise is on the device of x_0": place}
 
 
 @experiment(
@@ -749,7 +775,19 @@ def where_the_step_takes_its_chance(impl):
         says: {part: agree(one[part], other[part]) for part in one}
         for says, (one, other) in pairs.items()
     }
-    return {**seen, "torch's global random state meanwhile": equal(before.tolist(), after.tolist())}
+    both = {part: torch.cat([once[part], later[part]]) for part in once}
+    return {
+        **seen,
+        "torch's global random state meanwhile": equal(before.tolist(), after.tolist()),
+        # With a generator some programs go another way than without. The margins are six sigma.
+        "with a generator": {
+            "timesteps that occur": both["timesteps"].unique().long(),
+            "share of the labels dropped": near((both["labels"] == NULL).double().mean(), 0.3),
+            "mean of the noise": near(both["noise"].mean(), 0.13),
+            "spread of the noise": near(both["noise"].std(), 0.09),
+            "noise of an image, compared with the others": twins(once["noise"]),
+        },
+    }
 
 
 @experiment(
@@ -798,13 +836,18 @@ def on_the_device_of_the_pictures(impl):
     model = toy_model(NULL)
     stepped(impl, model, x_0, y, schedule=schedule)
 
-    def step():
-        stepped(impl, model, x_0, y, schedule=schedule)
+    def step(generator=None):
+        stepped(impl, model, x_0, y, schedule=schedule, generator=generator)
 
-    made = meet(step, Elsewhere())
+    generator = torch.Generator().manual_seed(5)
+    made, given = meet(step, Elsewhere()), meet(lambda: step(generator), Elsewhere())
     timesteps = Elsewhere(makers=())
     with timesteps_drawn(impl, timesteps):
-        return {"noise and coins": made, "timesteps": meet(step, timesteps)}
+        return {
+            "noise and coins": made,
+            "noise and coins, with a generator": given,
+            "timesteps": meet(step, timesteps),
+        }
 
 
 @experiment(
@@ -945,6 +988,34 @@ misconception(
 )
 misconception(
     "6.1",
+    "for a batch of one image t loses its axis (squeeze): its shape is (B,), also when B is 1",
+    edit=(
+        "(batch_size,), device=device, generator=generator)",
+        "(batch_size,), device=device, generator=generator).squeeze()",
+    ),
+)
+misconception(
+    "6.1",
+    "where a generator is given, the device is not used",
+    edit=(
+        "    return torch.randint(0, timesteps,",
+        "    device = device if generator is None else generator.device\n"
+        "    return torch.randint(0, timesteps,",
+    ),
+)
+misconception(
+    "6.1",
+    "where a generator is given, there is one timestep for the whole batch",
+    edit=(
+        "    return torch.randint(0, timesteps,",
+        "    if generator is not None:\n"
+        "        one = torch.randint(0, timesteps, (1,), device=device, generator=generator)\n"
+        "        return one.expand(batch_size)\n"
+        "    return torch.randint(0, timesteps,",
+    ),
+)
+misconception(
+    "6.1",
     "the timesteps are sorted",
     edit=(
         "(batch_size,), device=device, generator=generator)",
@@ -1033,6 +1104,40 @@ misconception(
     "6.2",
     "one coin for the whole batch: all of its labels are dropped or none",
     edit=("torch.rand(y.shape, device=y.device", "torch.rand((1,), device=y.device"),
+)
+misconception(
+    "6.2",
+    "where a generator is given, there is one coin for the whole batch",
+    edit=(
+        "    drop = torch.rand(y.shape,",
+        "    if generator is not None:\n"
+        "        coin = torch.rand((), device=y.device, generator=generator)\n"
+        "        return torch.where(coin < p, null_label, y)\n"
+        "    drop = torch.rand(y.shape,",
+    ),
+)
+misconception(
+    "6.2",
+    "two labels at a time share a coin: each has its own",
+    edit=(
+        "torch.rand(y.shape, device=y.device, generator=generator) < p",
+        "torch.rand((len(y) + 1) // 2, device=y.device, generator=generator) < p\n"
+        "    drop = drop.repeat_interleave(2)[: len(y)]",
+    ),
+)
+misconception(
+    "6.2",
+    "both halves of the batch get the same coins: each label has its own",
+    edit=(
+        "torch.rand(y.shape, device=y.device, generator=generator) < p",
+        "torch.rand((len(y) + 1) // 2, device=y.device, generator=generator) < p\n"
+        "    drop = drop.repeat(2)[: len(y)]",
+    ),
+)
+misconception(
+    "6.2",
+    "of a single label comes a number without an axis (squeeze): the shape is (B,), also when B is 1",
+    edit=("torch.where(drop, null_label, y)", "torch.where(drop, null_label, y).squeeze()"),
 )
 misconception(
     "6.2",
@@ -1148,6 +1253,18 @@ misconception(
     edit=(
         "y.shape, device=y.device, generator=generator) < p",
         "y.shape, generator=generator) < p",
+    ),
+)
+misconception(
+    "6.2",
+    "where a generator is given, the coins stay behind on the CPU",
+    edit=(
+        "    drop = torch.rand(y.shape, device=y.device, generator=generator) < p",
+        "    if generator is None:\n"
+        "        coins = torch.rand(y.shape, device=y.device)\n"
+        "    else:\n"
+        "        coins = torch.rand(y.shape, generator=generator)\n"
+        "    drop = coins < p",
     ),
 )
 misconception(
@@ -1424,6 +1541,11 @@ misconception(
 )
 misconception(
     "6.4",
+    "the noise that p_losses draws stays behind on the CPU when the pictures are on another device",
+    edit=("torch.randn_like(x_0)", "torch.randn(x_0.shape)"),
+)
+misconception(
+    "6.4",
     "other targets are accepted: they are a ValueError",
     edit=(
         '    else:\n        raise ValueError(f"target must be one of {TARGETS}, got {target!r}")',
@@ -1560,6 +1682,34 @@ misconception(
     "6.5",
     "the step draws noise from 0 to 1 (rand): normal noise (randn) is wanted",
     edit=("noise = torch.randn(x_0.shape", "noise = torch.rand(x_0.shape"),
+)
+misconception(
+    "6.5",
+    "where a generator is given, the step draws one noise for all images: each has its own",
+    edit=(
+        "    noise = torch.randn(x_0.shape, device=x_0.device, dtype=x_0.dtype, generator=generator)",
+        "    shape = x_0.shape if generator is None else x_0[:1].shape\n"
+        "    noise = torch.randn(shape, device=x_0.device, generator=generator).expand_as(x_0)",
+    ),
+)
+misconception(
+    "6.5",
+    "where a generator is given, the step draws noise from 0 to 1 (rand): normal noise is wanted",
+    edit=(
+        "    noise = torch.randn(x_0.shape,",
+        "    draw = torch.randn if generator is None else torch.rand\n    noise = draw(x_0.shape,",
+    ),
+)
+misconception(
+    "6.5",
+    "where a generator is given, the noise stays behind on the CPU",
+    edit=(
+        "    noise = torch.randn(x_0.shape, device=x_0.device, dtype=x_0.dtype, generator=generator)",
+        "    if generator is None:\n"
+        "        noise = torch.randn_like(x_0)\n"
+        "    else:\n"
+        "        noise = torch.randn(x_0.shape, generator=generator)",
+    ),
 )
 misconception(
     "6.5",
