@@ -241,7 +241,10 @@ def added_on_the_way(step, model, out):
 
 
 def quiet(impl, loop, **options):
-    """How a loop treats the model: gradients and modes, during and after."""
+    """How a loop treats the model: gradients and modes, during and after.
+
+    A model in training mode comes with gradients on, one in eval mode with gradients off.
+    """
     seen, schedule = {}, scheduled(impl, *FEW)
     for training in (True, False):
         inside, inference = toy_model(), []
@@ -249,16 +252,19 @@ def quiet(impl, loop, **options):
         inside.register_forward_pre_hook(
             lambda *_, kept=inference: kept.append(torch.is_inference_mode_enabled())
         )
-        out = drawn(impl, loop)(model, schedule, SHAPE, **options)
-        mode = "training" if training else "eval"
-        seen[f"a model in {mode} mode"] = {
+        with torch.set_grad_enabled(training):
+            out = drawn(impl, loop)(model, schedule, SHAPE, **options)
+            gradients_on = torch.is_grad_enabled()
+        mode = "training mode" if training else "eval mode, called under no_grad"
+        seen[f"a model in {mode}"] = {
             "gradients while drawing": any(call["gradients"] for call in inside.seen),
             "training mode while drawing": any(call["training"] for call in inside.seen),
             "training mode afterwards": model.training,
             "training mode afterwards, of a module inside": inside.training,
             "inference mode": any(inference),
             "the result has a graph": out.requires_grad,
-            "gradients are on afterwards": torch.is_grad_enabled(),
+            "gradients are on afterwards": gradients_on,
+            "the weights require gradients afterwards": inside.scale.requires_grad,
         }
     return seen
 
@@ -469,17 +475,19 @@ def guidance_has_gradients(impl):
     leaf, t, y = normal(*SHAPE), timesteps(0, 2, 11, 10), some_labels()
     x = noted(leaf.requires_grad_() * 1, expression_of(leaf))
     return {
-        **modes_after(lambda model: impl.guided_prediction(model, normal(*SHAPE), t, y, 2.0)),
+        **modes(lambda model: impl.guided_prediction(model, normal(*SHAPE), t, y, 2.0)),
         "gradients": gradients(impl.guided_prediction(toy_model(), x, t, y, 2.0), leaf)[0],
     }
 
 
-def modes_after(call):
-    """In which mode call(model) leaves a model."""
+def modes(call):
+    """In which mode call(model) asks a model, and in which it leaves it."""
     found = {}
     for mode in ("training", "eval"):
         model = toy_model().train(mode == "training")
         call(model)
+        asked = {"training" if seen["training"] else "eval" for seen in model.seen}
+        found[f"a model in {mode} mode, while it is asked"] = sorted(asked)
         found[f"a model in {mode} mode, afterwards"] = "training" if model.training else "eval"
     return found
 
@@ -603,7 +611,7 @@ def mixes(step, t, *y, **options):
 def not_clipped(impl):
     step = ancestral(impl)
     free, clipped = step(10, clip=False), step(10)
-    as_ever = {f"x_(t−1) is mixed as ever, t = {t}": mixes(step, t, clip=False) for t in (2, 10)}
+    as_ever = {f"x_(t−1) is mixed as ever, t = {t}": mixes(step, t, clip=False) for t in (0, 2, 10)}
     return {
         "x_0, t = 2": step(2, clip=False)[1],
         "x_0, t = 10": free[1],
@@ -652,6 +660,9 @@ def guided_step(impl):
         ),
         "x_(t−1) is mixed as ever, s = 3.0": mixes(step, 2, some_labels(), guidance_scale=3.0),
         **{f"x_0, s = {s}": step(2, some_labels(), guidance_scale=s)[1] for s in (1.0, 3.0)},
+        **{
+            f"x_0, s = 3.0, t = {t}": step(t, some_labels(), guidance_scale=3.0)[1] for t in (0, 11)
+        },
     }
 
 
@@ -670,12 +681,15 @@ def own_noise(impl):
     def step(t, **options):
         return stepped(impl.p_sample(model, schedule, x_t, t, **options))[0]
 
-    sigma = step(6, noise=ones(*CROWD))
-    sigma = (sigma - step(6, noise=zeros(*CROWD))).mean()
+    calm = step(6, noise=zeros(*CROWD))
+    sigma = (step(6, noise=ones(*CROWD)) - calm).mean()
     if not sigma.abs() > 1e-3:
         sigma = torch.ones_like(sigma)
+    by_generator = step(6, generator=torch.Generator().manual_seed(5))
     return {
-        "noise": character((step(6) - step(6, noise=zeros(*CROWD))) / sigma),
+        "noise": character((step(6) - calm) / sigma),
+        # With a generator some programs go another way than without.
+        "noise, with a generator": character((by_generator - calm) / sigma),
         "sources": draws(lambda generator: step(6, generator=generator)),
     }
 
@@ -696,7 +710,7 @@ def asked_properly(impl):
     with_labels = [call for call in model.seen if (call["y"] != NULL).any()]
     call = with_labels[-1] if with_labels else model.seen[-1]
     return {
-        **modes_after(lambda model: impl.p_sample(model, schedule, x_t, 7, noise=zeros(*SHAPE))),
+        **modes(lambda model: impl.p_sample(model, schedule, x_t, 7, noise=zeros(*SHAPE))),
         "t": call["t"][: SHAPE[0]],
         "x": pictures_of(call, SHAPE[0]),
         'variance="small"': raises(
@@ -757,7 +771,8 @@ def options_reach_the_steps(impl):
     model, few = toy_model(), scheduled(impl, *FEW)
     y = noted(torch.arange(8) % NULL, f"torch.arange(8) % {NULL}")
     options = dict(guidance_scale=0.5, target="v", variance="beta", clip=False)
-    out = drawn(impl, "p_sample_loop")(model, few, CROWD, y, noise=normal(*CROWD), **options)
+    given = dict(noise=normal(*CROWD), generator=torch.Generator().manual_seed(5))
+    out = drawn(impl, "p_sample_loop")(model, few, CROWD, y, **given, **options)
     noise, steps, _ = added_on_the_way(own_ancestral(impl, few, y, **options), model, out)
     return {
         "one step is p_sample's": as_own_steps(
@@ -913,10 +928,12 @@ def clipped_step(impl):
 )
 def end_of_the_walk(impl):
     step, noise = implicit(impl), normal(*SHAPE, seed=90)
-    return {
+    found = {
         f"eta = {eta}, {t} → −1": step(t, -1, size=1.5, noise=noise, eta=eta)[0]
         for eta, t in ((0.0, 0), (0.0, 2), (0.0, 11), (1.0, 2), (0.6, 0))
     }
+    x, x_0 = step(2, -1, size=1.5, clip=False)
+    return {**found, "x − x_0, clip=False, 2 → −1": rms(x - x_0)}
 
 
 @experiment(
@@ -992,12 +1009,14 @@ def own_noise_of_ddim(impl):
     def step(**options):
         return stepped(impl.ddim_step(schedule, x_t, 8, 4, prediction, eta=1.0, **options))[0]
 
-    sigma = step(noise=ones(*CROWD))
-    sigma = (sigma - step(noise=zeros(*CROWD))).mean()
+    calm = step(noise=zeros(*CROWD))
+    sigma = (step(noise=ones(*CROWD)) - calm).mean()
     if not sigma.abs() > 1e-3:
         sigma = torch.ones_like(sigma)
+    by_generator = step(generator=torch.Generator().manual_seed(5))
     return {
-        "noise": character((step() - step(noise=zeros(*CROWD))) / sigma),
+        "noise": character((step() - calm) / sigma),
+        "noise, with a generator": character((by_generator - calm) / sigma),
         "sources": draws(lambda generator: step(generator=generator)),
     }
 
@@ -1388,6 +1407,17 @@ misconception(
 )
 misconception(
     "7.1",
+    "guided_prediction asks the model in eval mode: that is the loops' to turn on",
+    edit=(
+        "    u = model(x_t, t, None)\n    if guidance_scale == 0:\n        return u\n"
+        "    return u + guidance_scale * (model(x_t, t, y) - u)",
+        "    with _eval_mode(model):\n"
+        "        u = model(x_t, t, None)\n"
+        "        return u + guidance_scale * (model(x_t, t, y) - u)",
+    ),
+)
+misconception(
+    "7.1",
     "it is computed without gradients, which chapter 9 needs",
     edit=("def guided_prediction(", "@torch.no_grad()\ndef guided_prediction("),
 )
@@ -1489,6 +1519,50 @@ misconception(
     edit=(
         "    x_0 = predict_x0(schedule, x_t, steps,",
         "    model.eval()\n    x_0 = predict_x0(schedule, x_t, steps,",
+    ),
+)
+misconception(
+    "7.2",
+    "p_sample asks the model in eval mode: that is the loops' to turn on",
+    edit=(
+        "    prediction = guided_prediction(model, x_t, steps, y, guidance_scale)",
+        "    with _eval_mode(model):\n"
+        "        prediction = guided_prediction(model, x_t, steps, y, guidance_scale)",
+    ),
+)
+misconception(
+    "7.2",
+    "at t = 0 the result is clipped also with clip=False",
+    edit=(
+        "    if t == 0:\n        return mean, x_0\n",
+        "    if t == 0:\n        return mean.clamp(-1, 1), x_0\n",
+    ),
+)
+misconception(
+    "7.2",
+    "at t = 0 the scale is not handed on: every step is guided",
+    edit=(
+        "prediction = guided_prediction(model, x_t, steps, y, guidance_scale)",
+        "scale = guidance_scale if t > 0 else 1.0\n"
+        "    prediction = guided_prediction(model, x_t, steps, y, scale)",
+    ),
+)
+misconception(
+    "7.2",
+    "where a generator is given, all images of a batch get the same noise",
+    edit=(
+        "z = _normal(x_t.shape, x_t.device, generator) if noise is None else noise",
+        "like = x_t if generator is None else x_t[:1]\n"
+        "    z = _normal(like.shape, x_t.device, generator) if noise is None else noise",
+    ),
+)
+misconception(
+    "7.2",
+    "where a generator is given, the noise that is drawn is uniform, not normal",
+    edit=(
+        "z = _normal(x_t.shape, x_t.device, generator) if noise is None else noise",
+        "draw = torch.randn if generator is None else torch.rand\n"
+        "    z = draw(x_t.shape, generator=generator) if noise is None else noise",
     ),
 )
 misconception(
@@ -1894,6 +1968,30 @@ misconception(
     "7.3",
     "the ancestral loop keeps gradients: memory grows with every step",
     edit=("@torch.no_grad()\ndef p_sample_loop", "def p_sample_loop"),
+)
+misconception(
+    "7.3",
+    "the ancestral loop turns gradients on at its end: the caller may have had them off",
+    edit=(
+        ("@torch.no_grad()\ndef p_sample_loop", "def p_sample_loop"),
+        (
+            "x_t = _start(model, shape, noise, generator, device)",
+            "torch.set_grad_enabled(False)\n    x_t = _start(model, shape, noise, generator, device)",
+        ),
+        (
+            "    return x_t\n\n\ndef ddim_timesteps",
+            "    torch.set_grad_enabled(True)\n    return x_t\n\n\ndef ddim_timesteps",
+        ),
+    ),
+)
+misconception(
+    "7.3",
+    "the ancestral loop freezes the weights (requires_grad) and leaves them so: nobody can train on",
+    edit=(
+        "            options = guidance_scale, target, variance, clip\n",
+        "            model.requires_grad_(False)\n"
+        "            options = guidance_scale, target, variance, clip\n",
+    ),
 )
 misconception(
     "7.3",
@@ -2358,6 +2456,23 @@ misconception(
 )
 misconception(
     "7.5",
+    "the step to −1 clips its result also with clip=False",
+    edit=(
+        "    return x_next, x_0",
+        "    return (x_next.clamp(-1, 1) if t_next < 0 else x_next), x_0",
+    ),
+)
+misconception(
+    "7.5",
+    "where a generator is given, ddim_step gives all images of a batch the same noise",
+    edit=(
+        "fresh = _normal(x_t.shape, x_t.device, generator) if noise is None else noise",
+        "like = x_t if generator is None else x_t[:1]\n"
+        "        fresh = _normal(like.shape, x_t.device, generator) if noise is None else noise",
+    ),
+)
+misconception(
+    "7.5",
     "ddim_step ignores the generator",
     edit=(
         "fresh = _normal(x_t.shape, x_t.device, generator) if noise is None else noise",
@@ -2560,6 +2675,14 @@ misconception(
     "7.6",
     "the DDIM loop keeps gradients: memory grows with every step",
     edit=("@torch.no_grad()\ndef ddim_sample_loop", "def ddim_sample_loop"),
+)
+misconception(
+    "7.6",
+    "the DDIM loop freezes the weights (requires_grad) and leaves them so: nobody can train on",
+    edit=(
+        "            options = eta, target, clip\n",
+        "            model.requires_grad_(False)\n            options = eta, target, clip\n",
+    ),
 )
 misconception(
     "7.6",
