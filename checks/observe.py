@@ -145,7 +145,8 @@ class _Recorded:
                 raise TypeError(f"{self._name}.__init__ does not call super().__init__()")
             result.register_forward_hook(self._after_forward, with_kwargs=True)
             result.register_forward_pre_hook(self._before_forward, with_kwargs=True)
-        return lab.noted(result, text) if _can_be_noted(result) else result
+        _note(result, text)
+        return result
 
     def _before_forward(self, module, args, kwargs):
         text = _call_text(lab.expression_of(module), args, kwargs)
@@ -155,13 +156,17 @@ class _Recorded:
         UNTOUCHED.restore()
         if output is None:
             self._calls.nothing.append(f"{self._name}.forward")
-        text = _call_text(lab.expression_of(module), args, kwargs)
-        if isinstance(output, tuple):
-            for k, part in enumerate(output):
-                if _can_be_noted(part):
-                    lab.noted(part, f"{text}[{k}]")
-        elif _can_be_noted(output):
-            lab.noted(output, text)
+        _note(output, _call_text(lab.expression_of(module), args, kwargs))
+
+
+def _note(result, text: str) -> None:
+    """Remember by which call a result came about, or each part of it when there are several."""
+    if isinstance(result, tuple):
+        for k, part in enumerate(result):
+            if _can_be_noted(part):
+                lab.noted(part, f"{text}[{k}]")
+    elif _can_be_noted(result):
+        lab.noted(result, text)
 
 
 def _can_be_noted(value) -> bool:
