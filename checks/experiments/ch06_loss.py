@@ -272,9 +272,9 @@ def independence(drawn, count):
 )
 def whole_numbers(impl):
     one = impl.sample_timesteps(1, 12)
-    twelve, two = ([impl.sample_timesteps(70, T) for _ in range(5)] for T in (12, 2))
+    two, twelve = ([impl.sample_timesteps(70, T) for _ in range(5)] for T in (2, 12))
     seen = {"type": str(twelve[0].dtype), "shape": list(twelve[0].shape)}
-    seen["shape, of one image"] = list(one.shape)
+    seen["shape of sample_timesteps(1, 12)"] = list(one.shape)
     if all(len(t.unique()) == 1 for t in twelve):  # one timestep a batch: so it takes more of them
         twelve += [impl.sample_timesteps(2, 12) for _ in range(150)]
         two += [impl.sample_timesteps(2, 2) for _ in range(30)]
@@ -336,14 +336,14 @@ def chance_and_device(impl):
         return "no error" if error == "nothing" else "an error"
 
     generator = torch.Generator().manual_seed(5)
-    many = impl.sample_timesteps(400, 4, generator=generator)
-    return {
-        **where_chance_comes_from(draw),
-        # With a generator some programs go another way than without.
-        "those that occur with a generator, T = 4": many.unique(),
+    seen = {
         "on a device that does not exist": elsewhere(),
         "on a device that does not exist, with a generator": elsewhere(generator=generator),
     }
+    many = impl.sample_timesteps(400, 4, generator=generator)
+    # With a generator some programs go another way than without.
+    seen["those that occur with a generator, T = 4"] = many.unique()
+    return {**where_chance_comes_from(draw), **seen}
 
 
 def sorts(impl, p, copies, batches):
@@ -546,23 +546,22 @@ def asked_for_v(impl):
     ),
 )
 def noise_of_its_own(impl):
-    schedule, (x_0, t, y, _) = short_schedule(impl), batch(64, 3, 16, 16)
-    seen = {}
-    for target in ("v", "noise"):
+    few, (x_0, t, y, _), schedule = toy_model(CLASSES), batch(3, 1, 2, 4), short_schedule(impl)
+    place = meet(lambda: impl.p_losses(few, schedule, x_0, t, y), Elsewhere())
+    seen, (x_0, t, y, _) = {"noise is on the device of x_0": place}, batch(64, 3, 16, 16)
+    for target in ("noise", "v"):
         model, other = toy_model(CLASSES), toy_model(CLASSES)
         loss = impl.p_losses(model, schedule, x_0, t, y, target=target)
         impl.p_losses(other, schedule, x_0, t, y, target=target)
         x, again = heard(model)["x"], heard(other)["x"]
         ab = alpha_bar(schedule, t)
-        seen[target] = {
+        about = {
             "noise in x_t": character(noise_in(x, x_0, ab), noise_in(again, x_0, ab)),
             "the loss is": formula(loss, model, schedule, x_0),
             "called again": agree(x, again),
         }
-
-    few, (x_0, t, y, _) = toy_model(CLASSES), batch(3, 1, 2, 4)
-    place = meet(lambda: impl.p_losses(few, schedule, x_0, t, y), Elsewhere())
-    return {**seen, "noise is on the device of x_0": place}
+        seen = {target: about, **seen}  # the last first: it is the last call that the report shows
+    return seen
 
 
 @experiment(
@@ -658,8 +657,13 @@ def sees_the_dropped_labels(impl):
     def seen(x_0, y, training=False, **options):
         model = toy_model(NULL).train(training)
         stepped(impl, model, x_0, y, **options)
-        return heard(model)["y"]
+        return noted(heard(model)["y"], impl.calls.made[-1])
 
+    exact = {
+        "label_dropout=1, in training mode": seen(pictures(120), y, True, label_dropout=1.0),
+        "label_dropout=0": seen(pictures(120), y, label_dropout=0.0),
+        "label_dropout=1": seen(pictures(120), y, label_dropout=1.0),
+    }
     dropped, many = crowd(impl)["dropped"], labels(*((3, 0, 8, 1, 5, 0, 2, 7) * 24))
     shares = [(seen(images(192, 1, 1, 2), many) == NULL).double().mean().item() for _ in range(8)]
     own = any(0 < share < 1 for share in shares)
@@ -672,9 +676,7 @@ def sees_the_dropped_labels(impl):
         "label_dropout=0.5, how many in a batch, spread": near(dropped.sum(1).std(), 4)
         if own
         else None,
-        "label_dropout=1, in training mode": seen(pictures(120), y, True, label_dropout=1.0),
-        "label_dropout=0": seen(pictures(120), y, label_dropout=0.0),
-        "label_dropout=1": seen(pictures(120), y, label_dropout=1.0),
+        **exact,
     }
 
 
@@ -722,17 +724,18 @@ def loss_of_fresh_noise(impl):
     schedule, x_0 = short_schedule(impl), images(64, 3, 16, 16)
     y = labels(*((3, 0, 4, 1, 8, 2, 0, 5) * 8))
     seen = {}
-    for target in ("v", "noise"):
+    for target in ("noise", "v"):
         drawn = []
         for _ in range(2):
             model = toy_model(NULL)
             loss = stepped(impl, model, x_0, y, schedule=schedule, target=target)
             saw = heard(model)
             drawn.append(noise_in(saw["x"], x_0, alpha_bar(schedule, saw["t"])))
-        seen[target] = {
+        about = {
             "noise in x_t": character(*drawn),
             "the loss is": formula(loss, model, schedule, x_0),
         }
+        seen = {target: about, **seen}  # the last first: it is the last call that the report shows
     return seen
 
 
@@ -921,7 +924,8 @@ def step_with_weights(impl):
     for target in ("noise", "v"):
         model = toy_model(NULL)
         loss = stepped(impl, model, x_0, y, schedule=schedule, target=target, min_snr_gamma=2.0)
-        seen[target] = formula(loss, model, schedule, x_0, gamma=2.0)
+        found = formula(loss, model, schedule, x_0, gamma=2.0)
+        seen = {target: found, **seen}  # the last first: it is the last call that the report shows
     return seen
 
 

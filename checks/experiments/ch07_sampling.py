@@ -284,6 +284,10 @@ def starting(impl, loop, **options):
     """Where a loop starts: from the noise that it is given, else from its own."""
     model, given = toy_model(), normal(*SHAPE, seed=1)
     schedule, draw = scheduled(impl, 0.8), drawn(impl, loop)
+    # First, since it is the last call that the report shows.
+    refused = raises(
+        lambda: draw(toy_model(), schedule, SHAPE, noise=normal(1, 2, 3, 6), **options)
+    )
     draw(model, schedule, SHAPE, noise=given, **options)
     crowd, both = toy_model(), toy_model()
     draw(both, schedule, SHAPE, noise=given, generator=torch.Generator().manual_seed(5), **options)
@@ -299,9 +303,7 @@ def starting(impl, loop, **options):
         "noise given, and a generator": pictures_of(both.seen[0], SHAPE[0]),
         "drawn": character(pictures_of(crowd.seen[0], CROWD[0])),
         "sources": draws(start),
-        "noise of another shape": raises(
-            lambda: draw(toy_model(), schedule, SHAPE, noise=normal(1, 2, 3, 6), **options)
-        ),
+        "noise of another shape": refused,
     }
 
 
@@ -706,6 +708,8 @@ def own_noise(impl):
 )
 def asked_properly(impl):
     model, x_t, schedule = toy_model(), normal(*SHAPE), short_schedule(impl)
+    # First, since it is the last call that the report shows.
+    refused = raises(lambda: impl.p_sample(model, schedule, x_t, 7, variance="small"))
     impl.p_sample(model, schedule, x_t, 7, some_labels(), noise=zeros(*SHAPE))
     with_labels = [call for call in model.seen if (call["y"] != NULL).any()]
     call = with_labels[-1] if with_labels else model.seen[-1]
@@ -713,9 +717,7 @@ def asked_properly(impl):
         **modes(lambda model: impl.p_sample(model, schedule, x_t, 7, noise=zeros(*SHAPE))),
         "t": call["t"][: SHAPE[0]],
         "x": pictures_of(call, SHAPE[0]),
-        'variance="small"': raises(
-            lambda: impl.p_sample(model, schedule, x_t, 7, variance="small")
-        ),
+        'variance="small"': refused,
     }
 
 
@@ -950,14 +952,6 @@ def end_of_the_walk(impl):
 )
 def noisy_step(impl):
     step, noise, found = implicit(impl), normal(*SHAPE, seed=90), {}
-    for eta, t, t_next in ((1.0, 11, 10), (0.5, 9, 4), (0.7, 1, 0)):
-        without = step(t, t_next, size=0.5, eta=eta)[0]
-        way = f"eta = {eta}, {t} → {t_next}"
-        # As differences, so that this does not depend on what becomes of x_0.
-        found[f"x without noise − x at eta = 0, {way}"] = without - step(t, t_next, size=0.5)[0]
-        found[f"x with noise − x without, {way}"] = (
-            step(t, t_next, size=0.5, noise=noise, eta=eta)[0] - without
-        )
 
     def mixed(t, t_next, eta, **options):
         calm, noisy = (step(t, t_next, eta=e, **options) for e in (0.0, eta))
@@ -971,6 +965,18 @@ def noisy_step(impl):
         found[f"x_0 and old noise are mixed as without clipping, {says}"] = mixed_alike(
             mixed(9, 4, 0.5, size=0.5), mixed(9, 4, 0.5, **options)
         )
+    # Last, since it is the last call that the report shows.
+    for eta, t, t_next in ((0.7, 1, 0), (0.5, 9, 4), (1.0, 11, 10)):
+        calm = step(t, t_next, size=0.5)[0]
+        noisy = step(t, t_next, size=0.5, noise=noise, eta=eta)[0]
+        without = step(t, t_next, size=0.5, eta=eta)[0]
+        way = f"eta = {eta}, {t} → {t_next}"
+        # As differences, so that this does not depend on what becomes of x_0.
+        added = {
+            f"x without noise − x at eta = 0, {way}": without - calm,
+            f"x with noise − x without, {way}": noisy - without,
+        }
+        found = {**added, **found}
     return found
 
 

@@ -20,7 +20,8 @@ Every sampler is a plain function of a model. The loops share their arguments:
 
 They run without gradients (torch.no_grad; not inference_mode, since chapter 9 turns gradients on again
 inside the model) and with the model in eval mode, put its mode back as it was, and return the picture,
-(B, C, H, W). No seed is set anywhere. What is handed in is not changed in place.
+(B, C, H, W). No seed is set anywhere. What is handed in is not changed in place, and the weights still
+require gradients afterwards.
 """
 
 import math
