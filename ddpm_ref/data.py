@@ -375,7 +375,11 @@ def _from_folder(folder: Path, test: bool, image_size: int | None, progress: Cal
     if test and not has_test_part("folder", folder):
         raise UserError(f"{folder} has no test part: it needs train/ and test/, each with {shape}.")
     named = {sub.name.lower(): sub for sub in _class_folders(folder)}
-    if {"train", "test"} <= named.keys() and not _is_split(folder) and _class_folders(named["train"]):
+    if (
+        {"train", "test"} <= named.keys()
+        and not _is_split(folder)
+        and _class_folders(named["train"])
+    ):
         raise UserError(f"Call the parts of {folder} train and test, in small letters.")
     learnt = folder / "train" if _is_split(folder) else folder
     # The numbers of the classes come from the training part, also for the test part.
