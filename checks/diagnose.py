@@ -61,6 +61,11 @@ def explain(
     return {s.experiment.name: search.says(alone.get(s.experiment.name) or ()) for s in failed}
 
 
+def explains(reference: Reference, mistakes: tuple[int, ...], seen: list[Seen]) -> bool:
+    """Whether these mistakes alone give everything that was seen."""
+    return _Search(reference, 0).fits(mistakes, seen)
+
+
 def largest(node) -> int:
     """How many numbers the largest array of an observation has. A few numbers fit many mistakes."""
     if is_array(node):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from checks.catalogue import Chapter, Misconception
-from checks.diagnose import Seen, explain
+from checks.diagnose import Seen, explain, explains
 from checks.reference import Reference
 
 
@@ -22,11 +22,13 @@ class Row:
         mistakes: which.
         failed: names of the experiments that see it.
         named: for each of these, the mistakes that the diagnosis names.
+        hides: whether one of several hides the others: made alone, it looks the same everywhere.
     """
 
     mistakes: tuple[Misconception, ...]
     failed: tuple[str, ...]
     named: dict[str, tuple[str, ...]]
+    hides: bool = False
 
     @property
     def caught(self) -> bool:
@@ -72,7 +74,8 @@ def row(reference: Reference, mistakes: tuple[int, ...]) -> Row:
         seen.append(Seen(e, answer, fill, passed=not reference.touched(e, mistakes, fill)))
     named = explain(reference, seen, seconds=30)  # a busy machine is slower than a learner's
     made = tuple(chapter.misconceptions[k] for k in mistakes)
-    return Row(made, tuple(s.experiment.name for s in seen if not s.passed), named)
+    hides = len(mistakes) > 1 and any(explains(reference, (k,), seen) for k in mistakes)
+    return Row(made, tuple(s.experiment.name for s in seen if not s.passed), named, hides)
 
 
 def pairs(chapter: Chapter, count: int) -> list[tuple[int, int]]:

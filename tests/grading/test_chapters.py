@@ -77,20 +77,23 @@ def test_every_experiment_can_fail(number, rows_of):
 @pytest.mark.slow
 @pytest.mark.parametrize("number", NUMBERS)
 def test_two_mistakes_at_once(number, grader):
-    """Never a wrong name; at least 85 % of the pairs named in full. 23 pairs a chapter."""
+    """Never a wrong name; at least 85 % of the pairs named in full. 23 pairs a chapter.
+
+    Where one hides the other, such as by a crash in every experiment, nobody can tell that there are two.
+    """
     chapter = chapters()[number]
     tried, wrong, full = 0, [], 0
-    for pair in matrix.pairs(chapter, 40):
+    for pair in matrix.pairs(chapter, 80):
         if tried == 23:
             break
         try:
             row = matrix.row(grader.reference(chapter), pair)
         except LookupError:
             continue  # two edits of one place exclude each other
-        tried += 1
-        full += row.all_named
         if row.wrongly_named:
             wrong.append((row.says, row.named))
+        tried += not row.hides
+        full += row.all_named and not row.hides
     assert tried == 23
     assert wrong == []
     assert full >= 0.85 * tried, f"{full} of {tried}"
