@@ -35,8 +35,8 @@ STRONG = (3.0, 6.0)  # what is tried within intervals
 # Sampler, its eta, and numbers of steps.
 SAMPLERS = {
     "DDIM": ("ddim", 0.0, (6, 12, 25, 50)),
-    "DDIM, eta 1": ("ddim", 1.0, (12, 25, 50, 100)),
     "DPM-Solver++": ("dpm", 0.0, (6, 12, 25, 50)),
+    "DDIM, eta 1": ("ddim", 1.0, (12, 25, 50, 100)),
 }
 
 
