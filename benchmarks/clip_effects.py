@@ -34,6 +34,7 @@ from ddpm_ref.clip.drawing import (
 )
 from ddpm_ref.clip.models import DEFAULT, load_clip
 from ddpm_ref.data import to_image, to_model_range
+from ddpm_ref.files import write_json
 from ddpm_ref.judge import appoint_referee, class_accuracy, frechet_distance
 from ddpm_ref.presets import preset
 from ddpm_ref.runs import fit_to_dataset, load_painter, train
@@ -69,7 +70,7 @@ class Bench:
         self.rows.setdefault(part, {})[name] = row
         self.rows |= {"cpus": os.cpu_count(), "torch": torch.__version__.split("+")[0]}
         self.results.parent.mkdir(exist_ok=True)
-        self.results.write_text(json.dumps(self.rows, indent=2) + "\n")
+        write_json(self.results, self.rows)
         told = ", ".join(
             f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in row.items()
         )

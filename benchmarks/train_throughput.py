@@ -15,7 +15,6 @@ Writes benchmarks/results/train_throughput-DEVICE.json and .png.
 """
 
 import argparse
-import json
 import os
 import platform
 import time
@@ -32,6 +31,7 @@ from rich.table import Table
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from ddpm_ref.files import write_json
 from ddpm_ref.precision import autocast
 from ddpm_ref.presets import preset
 from ddpm_ref.training import make_optimizer, select_device
@@ -437,7 +437,7 @@ def parse() -> argparse.Namespace:
 def write(about: dict) -> None:
     path = Path(__file__).parent / "results" / f"train_throughput-{about['device']}.json"
     path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+    write_json(path, about)
     plot(about, path.with_suffix(".png"))
 
 

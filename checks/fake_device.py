@@ -11,6 +11,7 @@ experiments do not hold against the program. To be plugged in before the submiss
 torch.Generator a second device.
 """
 
+from contextlib import suppress
 from functools import partial
 
 import torch
@@ -334,7 +335,7 @@ def plug_in() -> None:
     global AVAILABLE
     if AVAILABLE or not _kept:
         return
-    try:
+    with suppress(Exception):
         from torch.utils.backend_registration import _setup_privateuseone_for_python_backend
 
         _setup_privateuseone_for_python_backend(NAME, backend_module=_Module())
@@ -343,8 +344,6 @@ def plug_in() -> None:
         torch.autograd._force_original_view_tracking(True)
         moved = torch.ones(2).to(NAME)
         AVAILABLE = (moved + moved).sum().item() == 4
-    except Exception:
-        AVAILABLE = False
 
 
 def on_the_device(run, right):

@@ -374,14 +374,10 @@ def _from_folder(folder: Path, test: bool, image_size: int | None, progress: Cal
         raise UserError(f"There is no folder {folder}: give --data-dir a folder with {shape}.")
     if test and not has_test_part("folder", folder):
         raise UserError(f"{folder} has no test part: it needs train/ and test/, each with {shape}.")
-    named = {sub.name.lower(): sub for sub in _class_folders(folder)}
-    if (
-        {"train", "test"} <= named.keys()
-        and not _is_split(folder)
-        and _class_folders(named["train"])
-    ):
+    split, named = _is_split(folder), {sub.name.lower(): sub for sub in _class_folders(folder)}
+    if not split and {"train", "test"} <= named.keys() and _class_folders(named["train"]):
         raise UserError(f"Call the parts of {folder} train and test, in small letters.")
-    learnt = folder / "train" if _is_split(folder) else folder
+    learnt = folder / "train" if split else folder
     # The numbers of the classes come from the training part, also for the test part.
     classes = tuple(sub.name for sub in _class_folders(learnt) if _images_in(sub))
     part = folder / "test" if test else learnt

@@ -53,7 +53,8 @@ def grid(
     left = max((int(font.getlength(title)) + 8 for title in row_titles), default=0)
     top = TITLES if column_titles else 0
     rows = -(-len(x) // columns)
-    sheet = Image.new("RGB", (left + columns * cell_w + GAP, top + rows * cell_h + GAP), PAPER)
+    sides = _side(columns, width * zoom, left), _side(rows, height * zoom, top)
+    sheet = Image.new("RGB", sides, PAPER)
     draw = ImageDraw.Draw(sheet)
     for k, title in enumerate(column_titles):
         draw.text((left + (k + 0.5) * cell_w + GAP / 2, top / 2), title, INK, font, anchor="mm")
@@ -64,6 +65,11 @@ def grid(
         large = (width * zoom, height * zoom)
         sheet.paste(to_pil(picture).resize(large, Image.Resampling.NEAREST), place)
     return sheet
+
+
+def _side(count: int, pixels: int, titles: int) -> int:
+    """Pixels along one side of a grid: so many enlarged pictures behind their titles, gaps around each."""
+    return titles + count * (pixels + GAP) + GAP
 
 
 def stack(pictures: Sequence[Image.Image], titles: Sequence[str]) -> Image.Image:
@@ -99,7 +105,7 @@ def picture_kind(path: Path) -> str:
 def check_grid(path: Path, n: int, columns: int, size: int) -> None:
     """Before the work: raise UserError when a grid of n pictures of size × size is too large for the file."""
     cells = max(columns, -(-n // columns))
-    side = TITLES + cells * (size * zoom_for(size) + GAP) + GAP
+    side = _side(cells, size * zoom_for(size), TITLES)
     _check_side(path.suffix.lstrip(".").lower(), side)
 
 

@@ -116,12 +116,8 @@ def run(
         scores = json.loads((work / "scores.json").read_text(encoding="utf-8"))
     yours = sides["yours"]
     trouble = yours.trouble or scores.get("yours", {}).get("unusable", "")
-    outcome = Outcome(scores, trouble, yours.where, folder, plan.margin)
-    outcome.lent = tuple(
-        number
-        for number, chapter in chapters().items()
-        if not submission_folder(submission, chapter).is_dir()
-    )
+    lent = tuple(n for n, c in chapters().items() if not submission_folder(submission, c).is_dir())
+    outcome = Outcome(scores, trouble, yours.where, folder, plan.margin, lent=lent)
     if not outcome.passed:
         tell("they differ: asking each chapter by itself")
         graded = {n: grader.grade(n, submission, naming=lambda e: False) for n in chapters()}

@@ -4,7 +4,6 @@ python -m checks.capstone.ours give FOLDER EPOCHS IMAGES N      writes FOLDER/gi
 python -m checks.capstone.ours judge FOLDER                     reads what was drawn, writes the report
 """
 
-import json
 import sys
 from html import escape
 from io import BytesIO
@@ -15,7 +14,7 @@ import torch
 
 from checks.capstone.trial import GIVEN
 from ddpm_ref.data import load_dataset
-from ddpm_ref.files import write_atomically
+from ddpm_ref.files import write_atomically, write_json
 from ddpm_ref.judge import appoint_referee, class_accuracy, frechet_distance
 from ddpm_ref.pictures import encode, grid
 from ddpm_ref.presets import DataConfig
@@ -54,7 +53,7 @@ def judge(folder: Path) -> None:
             torch.from_numpy(rows[side].pop("pictures")), y, referee, folder, side
         )
         scores[side] |= {name: values.tolist() for name, values in rows[side].items()}
-    write_atomically(folder / "scores.json", (json.dumps(scores, indent=2) + "\n").encode())
+    write_json(folder / "scores.json", scores)
     _report(folder, scores)
 
 
