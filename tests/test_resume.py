@@ -165,7 +165,9 @@ def test_signals_save_and_say_how_to_go_on(tmp_path, name):
     if not hasattr(signal, name):
         pytest.skip("this system has no such signal")
     number = getattr(signal, name)
-    heed = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    # What started the tests may ignore it (nohup, a job in the background), and its children with it.
+    usual = "default_int_handler" if name == "SIGINT" else "SIG_DFL"
+    heed = f"import signal; signal.signal(signal.{name}, signal.{usual})"
     command = [sys.executable, "-c", f"{heed}; from ddpm_ref.cli import main; main()", "train"]
     options = [
         "--base-width",
