@@ -21,10 +21,8 @@ import argparse
 import json
 import re
 import shlex
-import signal
 import sys
 import time
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -184,14 +182,14 @@ class OutOfTime(Exception):
 class Clock:
     """Says when to stop: after so many minutes, or on Ctrl-C."""
 
-    def __init__(self, minutes: float):
-        self.began, self.minutes, self.signal = time.monotonic(), minutes, None
+    def __init__(self, minutes: float, signals: list[int]):
+        self.began, self.minutes, self.signals = time.monotonic(), minutes, signals
 
     def passed(self) -> float:
         return (time.monotonic() - self.began) / 60
 
     def over(self) -> bool:
-        return self.signal is not None or self.passed() > self.minutes
+        return bool(self.signals) or self.passed() > self.minutes
 
     def check(self, *_) -> None:
         if self.over():
@@ -202,22 +200,6 @@ class Clock:
         for thing in things:
             self.check()
             yield thing
-
-    @contextmanager
-    def listening(self):
-        """Within it, a first Ctrl-C stops at the next safe place; a second one at once."""
-
-        def note(number, frame):
-            if self.signal is not None:
-                raise KeyboardInterrupt
-            self.signal = number
-
-        before = {n: signal.signal(n, note) for n in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
 
 def _some(images: ImageSet, count: int) -> ImageSet:
@@ -556,10 +538,10 @@ def options_from(arguments: list[str]) -> argparse.Namespace:
 
 
 def main(arguments: list[str]) -> int:
-    options = options_from(arguments)
-    clock, bench = Clock(options.minutes), None
-    try:
-        with clock.listening():
+    options, bench = options_from(arguments), None
+    with console.signals() as signals:
+        clock = Clock(options.minutes, signals)
+        try:
             bench = Bench(options, clock)
             if options.run is not None:
                 bench.run(options.run)
@@ -568,22 +550,22 @@ def main(arguments: list[str]) -> int:
                     bench.arm(bench.arms[name])
             if "sampling" in options.only:
                 bench.sampling()
-        bench.show()
-    except OutOfTime:
-        if bench:
             bench.show()
-        console.out.print(
-            f"Stopped after {clock.passed():.1f} minutes; what is finished is in {options.out}. To go on:\n"
-            f"  python benchmarks/cifar10.py {shlex.join(arguments)}",
-            markup=False,
-        )
-        return MORE_TO_DO if clock.signal is None else 128 + clock.signal
-    except KeyboardInterrupt:
-        console.problem(f"Stopped at once; what is finished is in {options.out}.")
-        return 130
-    except UserError as error:
-        console.problem(str(error))
-        return 2
+        except OutOfTime:
+            if bench:
+                bench.show()
+            console.out.print(
+                f"Stopped after {clock.passed():.1f} minutes; what is finished is in {options.out}. "
+                f"To go on:\n  python benchmarks/cifar10.py {shlex.join(arguments)}",
+                markup=False,
+            )
+            return 128 + signals[0] if signals else MORE_TO_DO
+        except KeyboardInterrupt:
+            console.problem(f"Stopped at once; what is finished is in {options.out}.")
+            return 130
+        except UserError as error:
+            console.problem(str(error))
+            return 2
     return 0
 
 

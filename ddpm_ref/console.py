@@ -1,5 +1,6 @@
-"""What a person sees while a command works: bars on a terminal, plain lines elsewhere."""
+"""What a person sees while a command works, bars on a terminal and plain lines elsewhere; and Ctrl-C."""
 
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -149,6 +150,30 @@ def tracker(what: str, unit: str = "steps") -> Callable[[Sequence], Iterator]:
                 advance()
 
     return wrap
+
+
+@contextmanager
+def signals() -> Iterator[list[int]]:
+    """Collect Ctrl-C, SIGTERM and the end of the terminal instead of dying of them; yields the list.
+
+    A second Ctrl-C does what it always does; under nohup the terminal may end.
+    """
+    received: list[int] = []
+
+    def note(number, frame):
+        if received and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        received.append(number)
+
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+    before = {number: signal.signal(number, note) for number in numbers}
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager

@@ -15,6 +15,7 @@ import tiny
 import torch
 from PIL import Image
 
+from ddpm_ref import console
 from ddpm_ref.data import load_dataset
 from ddpm_ref.errors import UserError
 from ddpm_ref.files import read_tensors
@@ -103,8 +104,9 @@ def test_quick_arms_differ_where_the_real_ones_do():
 
 
 def test_a_first_ctrl_c_is_kept_for_later_and_a_second_is_not():
-    before, clock = signal.getsignal(signal.SIGINT), cifar10.Clock(10)
-    with clock.listening():
+    before = signal.getsignal(signal.SIGINT)
+    with console.signals() as signals:
+        clock = cifar10.Clock(10, signals)
         clock.check()
         os.kill(os.getpid(), signal.SIGINT)
         with pytest.raises(cifar10.OutOfTime):

@@ -3,7 +3,6 @@
 import os
 import shlex
 import signal
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -315,7 +314,7 @@ def train_and_show(
         console.out.print(f"With --code by whole epochs: {whole} of {per_epoch:,} images.")
     summary_writer = _summary_writer() if tensorboard else None
     begun_at = Run(folder).last_checkpoint() if resume else None
-    with console.training_view(knobs.images) as view, _signals() as signal_received:
+    with console.training_view(knobs.images) as view, console.signals() as signals:
         if resume and (rows := Run(folder).metrics()):
             view.set_done(rows[-1]["images_seen"])
 
@@ -335,7 +334,7 @@ def train_and_show(
             on_epoch=on_epoch,
             on_pause=lambda state: view.set_done(state.images_seen),
             validating=view.validating,
-            interrupted=lambda: bool(signal_received),
+            interrupted=lambda: bool(signals),
         )
         if borrowed.is_borrowed():
             train_borrowed(config, images, folder, where, on_epoch)
@@ -352,33 +351,9 @@ def train_and_show(
     if not finished:
         name = shlex.quote(str(folder))
         console.out.print(f"Stopped and saved. To go on: ddpm train --resume {name}")
-        number = signal_received[0] if signal_received else signal.SIGTERM  # another process's
+        number = signals[0] if signals else signal.SIGTERM  # another process's
         raise typer.Exit(128 + number)
     return folder
-
-
-@contextmanager
-def _signals():
-    """Collect Ctrl-C, SIGTERM and the end of the terminal instead of dying of them.
-
-    A second Ctrl-C does what it always does; under nohup the terminal may end.
-    """
-    received: list[int] = []
-
-    def note(number, frame):
-        if received and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        received.append(number)
-
-    numbers = [signal.SIGINT, signal.SIGTERM]
-    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
-        numbers.append(signal.SIGHUP)
-    before = {number: signal.signal(number, note) for number in numbers}
-    try:
-        yield received
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _summary_writer():
