@@ -159,6 +159,10 @@ def _is_texts(value) -> bool:
     return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 
+def _are_pairs(value) -> bool:
+    return isinstance(value, list) and all(_is_texts(pair) and len(pair) == 2 for pair in value)
+
+
 def _is_error(value) -> bool:
     """{"kind", "type", "message", "name": texts, "frames": [{"file", "line", "function", "text"}]}."""
     if not isinstance(value, dict) or not isinstance(value.get("kind"), str):
@@ -181,11 +185,8 @@ _FIELDS = {
     "other_names": lambda value: value is True,
     "error": _is_error,
     "calls": _is_texts,
-    "changed": lambda value: (
-        isinstance(value, list)
-        and all(map(_is_texts, value))
-        and all(len(pair) == 2 for pair in value)
-    ),
+    "changed": _are_pairs,
+    "said": _are_pairs,
     "signature": lambda value: isinstance(value, list) and all(map(_is_texts, value)),
     "parameters": lambda value: (
         isinstance(value, list) and all(_is_texts(names) and names for names in value)

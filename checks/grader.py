@@ -418,7 +418,8 @@ class _Attempt:
         if error:
             symptom = _symptom(found[0]) if found[0].kind == "nothing" else error_text(error)
             return Result(e, CRASHED, symptom, call, frames(error))
-        call = self._paste(found[0].call) if found[0].call else call
+        about = found[0].call or dict(answer.get("said", [])).get(found[0].where)
+        call = self._paste(about) if about else call
         return Result(e, FAILED, _symptom(found[0]), call)
 
     def _prelude(self) -> str:

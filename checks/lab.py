@@ -30,6 +30,7 @@ __all__ = [
     "raises",
     "short_schedule",
     "timesteps",
+    "told",
     "torch",
     "toy_clip",
     "toy_model",
@@ -52,6 +53,7 @@ class Conditions:
         shift_t: added to every timestep, to recognise code that is off by one.
         train: leave modules in training mode, to recognise code that forgets about it.
         signature: what `filled` saw: shapes of the parameters, a list for each call.
+        calls: of the implementation, so far, as text.
     """
 
     fill: str = "any"
@@ -59,6 +61,7 @@ class Conditions:
     shift_t: int = 0
     train: bool = False
     signature: list = field(default_factory=list)
+    calls: list[str] = field(default_factory=list)
 
 
 conditions = Conditions()
@@ -75,6 +78,19 @@ class Near:
 
     value: float
     margin: float
+
+
+class Told(str):
+    """A word about a call, with the call (`call`): a report then shows this one, not the last."""
+
+    call: str | None = None
+
+
+def told(word: str) -> Told:
+    """A word about the last call."""
+    word = Told(word)
+    word.call = conditions.calls[-1] if conditions.calls else None
+    return word
 
 
 def noted(value, expression: str):
@@ -348,6 +364,10 @@ def raises(call) -> str:
 
     Some raise NotImplementedError for what they do not know, with words of their own: that is no stub.
     """
+    return told(_raised(call))
+
+
+def _raised(call) -> str:
     try:
         call()
     except NotImplementedError as error:

@@ -127,6 +127,15 @@ def test_an_object_in_a_checkpoint_is_told(grader, submit):
     assert all("saved whole: save what its state_dict() returns" in r.symptom for r in results)
 
 
+def test_a_worker_that_cannot_be_started_is_told(grader, submit):
+    text = edited(solution(1), "num_workers=num_workers)", "num_workers=2)")
+    result = grader.grade(1, submit(1, text))
+    if "calls" not in result.layers:
+        pytest.skip("workers can be started here")
+    crashed = [r for r in result.results if r.verdict == CRASHED]
+    assert crashed and all("num_workers has to stay the 0" in r.symptom for r in crashed)
+
+
 def test_a_missing_name_is_a_failure_that_says_so(grader, submit):
     text = (
         solution(2)
@@ -530,6 +539,13 @@ def test_the_call_can_be_pasted(grader, submit, tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_of_several_calls_the_one_that_was_not_refused_is_shown(grader, submit):
+    text = edited(solution(1), " or n_val >= n:", ":")
+    (result,) = grader.grade(1, submit(1, text), only="1.5-impossible-splits").results
+    assert result.symptom == "n=0, 0.1: expected 'ValueError', got 'nothing'"
+    assert result.call.endswith("; split_dataset(0, 0.1)")
 
 
 @pytest.mark.parametrize("only", [None, "2.3-without-labels"])
