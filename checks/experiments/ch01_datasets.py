@@ -208,9 +208,9 @@ def bytes_to_model_range(impl):
     ),
 )
 def floats_to_model_range(impl):
-    # Sixteenths are exact in half precision, in whatever order one calculates.
     steps = torch.arange(17).reshape(17) / 16
-    half = noted(steps.half(), "torch.arange(17).half() / 16")
+    # Half precision has no room for twice a tenth, minus 1.
+    half = noted((torch.arange(11) / 10).half(), "(torch.arange(11) / 10).half()")
     double = noted(steps.double().expand(3, 17), "torch.arange(17).double().expand(3, 17) / 16")
     batch = noted((images(2, 3, 4, 6).float() + 1) / 2, "(images(2, 3, 4, 6) + 1) / 2")
     return {
@@ -495,15 +495,15 @@ def seeds(impl):
 
 @experiment(
     "1.5",
-    "a split that leaves nothing to train on is an error",
+    "a split that leaves nothing to train on is an error, and no other",
     points=1,
     hint=(
         "What does your function give for 10 images and val_fraction = 0.96?",
-        "ValueError when val_fraction is not in [0, 1), and when n_val ≥ n.",
+        "ValueError when val_fraction is not in [0, 1), and when n_val ≥ n; 0.6 is as good as 0.1.",
     ),
 )
 def impossible_splits(impl):
-    cases = ((0, 0.1), (2, 0.8), (10, 0.96), (10, 1.0), (10, 1.5), (10, -0.2))
+    cases = ((0, 0.1), (2, 0.8), (10, 0.96), (10, 0.6), (10, 1.0), (10, 1.5), (10, -0.2))
     return {
         f"n={n}, {fraction}": raises(lambda n=n, f=fraction: impl.split_dataset(n, f))
         for n, fraction in cases
@@ -657,14 +657,15 @@ def order(impl):
 )
 def the_same_split(impl):
     pictures, numbers = numbered(60)
-    train, val = loaders(impl, pictures, numbers, 6, val_fraction=0.4, seed=7)
-    learnt, checked = set(every(train)), set(every(val))
     part = {int(i) for i in impl.split_dataset(60, 0.4, 7)[1]}
+    default = {int(i) for i in impl.split_dataset(60, 0.1, 0)[1]}
     # Grey images, one in each batch.
     grey = noted(pictures[:, :1], f"{expression_of(pictures)}[:, :1]")
     train, val = loaders(impl, grey, numbers, 1)
     seen = [next(pairs_of(train)), *pairs_of(val)]
-    default = {int(i) for i in impl.split_dataset(60, 0.1, 0)[1]}
+    # Last, since it is the last call that the report shows.
+    train, val = loaders(impl, pictures, numbers, 6, val_fraction=0.4, seed=7)
+    learnt, checked = set(every(train)), set(every(val))
     return {
         "validation images": len(checked),
         "of them, also trained on": some(learnt & checked),
@@ -740,6 +741,11 @@ misconception(
     "1.1",
     "floats keep their precision: float64 in, float64 out, where float32 is meant",
     edit=("image.float() * 2 - 1", "image * 2 - 1"),
+)
+misconception(
+    "1.1",
+    "calculated in half precision, which rounds: convert to float32 first",
+    edit=("    return image.float() * 2 - 1", "    return (image * 2 - 1).float()"),
 )
 misconception(
     "1.1",
@@ -968,6 +974,11 @@ misconception(
     "1.5",
     "val_fraction is not looked at: a negative one is accepted",
     edit=("not 0 <= val_fraction < 1 or ", ""),
+)
+misconception(
+    "1.5",
+    "more images for validation than for training are refused: any val_fraction below 1 is allowed",
+    edit=("not 0 <= val_fraction < 1 or", "not 0 <= val_fraction <= 0.5 or"),
 )
 misconception(
     "1.5",
@@ -1265,6 +1276,11 @@ misconception(
     "1.6",
     "training keeps its last, smaller batch",
     edit=("shuffle=True, drop_last=True", "shuffle=True, drop_last=False"),
+)
+misconception(
+    "1.6",
+    "the length of a part is that of the whole set: __len__ is len(self.indices)",
+    edit=("return len(self.indices)", "return len(self.images)"),
 )
 misconception(
     "1.6",
