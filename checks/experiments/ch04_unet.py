@@ -307,8 +307,13 @@ def joins_the_skip_to_what_comes_from_below(impl):
     # Again with equal widths, where the skip could be added once more and no error would tell.
     same_width, more = probes(unlike)
     low, high = normal(2, 16, 6, 8), normal(2, 16, 12, 16, seed=2)
+    block = impl.rebuilt(ResidualBlock=same_width).UpBlock(16, 16, 16, 32)
     with Readable():
-        equal = impl.rebuilt(ResidualBlock=same_width).UpBlock(16, 16, 16, 32)(low, high, cond)
+        block(low, normal(2, 16, 12, 16, seed=3), cond)
+        with_another = required(more)[0].x
+        more.clear()
+        equal = block(low, high, cond)
+    moved_by_it = (required(more)[0].x != with_another).any(0).flatten(1).any(1)
     return {
         "the first residual block gets": shape_of(joined),
         "channels of the skip in it": channels_of(skip, joined),
@@ -320,7 +325,8 @@ def joins_the_skip_to_what_comes_from_below(impl):
         "the residual blocks are told": condition_of(calls, cond),
         "out": shape_of(out),
         "out is": source(out, calls, x),
-        "with equal widths, out is": source(equal, required(more), low),
+        "with equal widths, out is": source(equal, more, low),
+        "with equal widths, channels that another skip moves": int(moved_by_it.sum()),
     }
 
 
@@ -465,7 +471,10 @@ def provenance(impl, multipliers, attention_resolutions=()):
         attention_resolutions=attention_resolutions if starts_right(probed) else (),
         heads=2,
     )
+    used, hooks = counted_layers(model)
     trouble = trouble_of(model, calls, images(2, 3, 16, 24), timesteps(3, 40), labels(1, 4))
+    for hook in hooks:
+        hook.remove()
     # A block under torch.utils.checkpoint is asked again on the way back of a gradient.
     calls = Calls(required(calls))
     names = [(way, call) for way in ("down", "middle", "up") for call in calls.way(way)]
@@ -483,8 +492,27 @@ def provenance(impl, multipliers, attention_resolutions=()):
             }
         ),
         "a block is called twice": max(times.values()) > 1,
+        "other weights used twice": twice(used),
         "all blocks are in model.modules()": all(call.block in inside for call in calls),
     }
+
+
+def counted_layers(model):
+    """How often each weight of a convolution or norm is used from now on, and the hooks that count.
+
+    Weights, not layers: two layers may share theirs.
+    """
+    used = Counter()
+    hooks = [
+        layer.register_forward_hook(lambda layer, *_: used.update([layer.weight]))
+        for layer in model.modules()
+        if isinstance(layer, nn.modules.conv._ConvNd | nn.GroupNorm)
+    ]
+    return used, hooks
+
+
+def twice(used: Counter) -> list[str]:
+    return sorted(shape_of(weight) for weight, times in used.items() if times > 1)
 
 
 def halvings(multipliers) -> list[tuple[int, int]]:
@@ -673,6 +701,7 @@ def entrance(impl):
         "what lies beyond −1 and 1": x.clamp(-1, 1),
         "less than a step of a byte": ((x + 1) * 127.5).round() / 127.5 - 1,
         "contrast": 2 * x,
+        "brightness": x + 0.5,
     }
     added = arrives(x + other) - zero
     return {
@@ -792,12 +821,7 @@ def uses_everything_and_learns(impl):
     model, attention = made(), impl.SelfAttention2d(8, 2)
     x, t = images(8, 3, 4, 8), timesteps(1, 2, 5, 10, 20, 40, 3, 7)
     y, noise = labels(0, 1, 2, 3, 4, 5, 0, 1), normal(8, 3, 4, 8, seed=1)
-    used = Counter()
-    hooks = [
-        layer.register_forward_hook(lambda layer, *_: used.update([layer]))
-        for layer in model.modules()
-        if isinstance(layer, nn.modules.conv._ConvNd | nn.GroupNorm)
-    ]
+    used, hooks = counted_layers(model)
 
     def counted():
         out = model(x, t, y)
@@ -818,7 +842,7 @@ def uses_everything_and_learns(impl):
     )
     return {
         "without a gradient": [shape for shape in found if shape not in spared],
-        "layers used twice": sorted(shape_of(u.weight) for u, times in used.items() if times > 1),
+        "layers used twice": twice(used),
         # Right networks come down to 0.7–0.95 of the first loss, whatever they are made of.
         "torch's random state after a call, from two seeds": state,
         "two fresh networks": "the same" if alike else "different",
@@ -846,9 +870,13 @@ def attends_where_it_should(impl):
     options = dict(num_classes=5, base_width=8, multipliers=(1, 2, 1), image_size=16)
 
     def places(**asked):
-        way, model, inputs = attention_of(probed, calls, **options, **asked)
+        way, model, inputs, sizes = attention_of(probed, calls, **options, **asked)
         last = way("up", (8, 40))
+        levels = [16 // r for r in asked.get("attention_resolutions", ())]
         return {
+            "its layers also get pictures of": sorted(
+                sizes - {by((8 // n, 40 // n)) for n in levels}
+            ),
             "way down, level 0": way("down", (8, 40)),
             "way down, level 1": way("down", (4, 20)),
             "middle": way("middle", (2, 10)),
@@ -861,6 +889,7 @@ def attends_where_it_should(impl):
     return {
         **places(attention_resolutions=(8, 4), heads=2),
         "asked for at level 0 only": places(attention_resolutions=(16,), heads=2),
+        "asked for nowhere": places(),
         "other numbers of heads where 2 were asked for": sorted(set(heads) - {2}),
         "3 heads for 8 channels": raises(
             lambda: probed.UNet(**options, attention_resolutions=(4,), heads=3)
@@ -912,7 +941,7 @@ def at_the_end(model, calls, turned, inputs) -> str:
 
 def attention_of(probed, calls, **options):
     """Make a U-Net; a function: on which way, at which size → what is there; the U-Net, and what it
-    was called with.
+    was called with; and the sizes of what layers of SelfAttention2d get, where it has any.
 
     Raises:
         Misfit: something does not fit in it. How far it came then depends on how it is built.
@@ -924,6 +953,10 @@ def attention_of(probed, calls, **options):
         trouble_of(model, calls, *inputs)  # lazy layers come into being
     awake(model).eval()  # in training mode BatchNorm, another matter, would look like attention
     calls.clear()
+    sizes, kind = set(), type(probed.SelfAttention2d(8, 2))
+    for layer in model.modules():
+        if isinstance(layer, kind):
+            layer.register_forward_pre_hook(lambda _, given: sizes.add(by(given[0].shape[2:])))
     with Traced(calls):
         model(*inputs)
     seen = Calls(required(calls))  # of this network, whatever is built after it
@@ -936,7 +969,7 @@ def attention_of(probed, calls, **options):
         blocks = [call for call in seen.way(which, size) if id(call) in following]
         return "attention" if any(map(reaches, blocks)) else "none" if blocks else "no block"
 
-    return way, model, inputs
+    return way, model, inputs, sizes
 
 
 @experiment(
@@ -959,12 +992,12 @@ def refuses_sizes_that_cannot_be_halved(impl):
             raise
         except ValueError as error:
             numbers = [int(n) for n in re.findall(r"\d+", str(error))]
-            return ["ValueError", *(n for n in (wrong, 4) if n in numbers)]
+            return [told("ValueError"), *(n for n in (wrong, 4) if n in numbers)]
         except AssertionError:
-            return "an AssertionError"
+            return told("an AssertionError")
         except Exception:
-            return "no ValueError"
-        return "no ValueError"
+            return told("no ValueError")
+        return told("no ValueError")
 
     return {
         "8×12": complaint(8, 12),
@@ -972,6 +1005,9 @@ def refuses_sizes_that_cannot_be_halved(impl):
         "16×14": complaint(16, 14, wrong=14),
         "2 channels": raises(lambda: impl.UNet(channels=2, base_width=8)),
         "attention at 5": raises(lambda: impl.UNet(base_width=8, attention_resolutions=(5,))),
+        "attention at 16 and 5": raises(
+            lambda: impl.UNet(base_width=8, attention_resolutions=(16, 5))
+        ),
         "3 heads of 16 channels": raises(lambda: impl.SelfAttention2d(16, 3)),
     }
 
@@ -1042,6 +1078,15 @@ misconception(
     edit=(
         "x = attention(block(x, cond))\n        return x",
         "x = attention(block(x, cond))\n        return x + skip if x.shape == skip.shape else x",
+    ),
+)
+misconception(
+    "4.2",
+    "where the widths are equal, the skip is added to x as well: it is concatenated, and that is all",
+    edit=(
+        "x = torch.cat([self.up(x), skip], dim=1)",
+        "x = self.up(x)\n"
+        "        x = torch.cat([x + skip if x.shape == skip.shape else x, skip], dim=1)",
     ),
 )
 misconception(
@@ -1467,6 +1512,11 @@ misconception(
 )
 misconception(
     "4.4",
+    "the mean of each picture is taken away from it: how bright it is can no longer be seen",
+    edit=("h = self.stem(x)", "h = self.stem(x - x.mean((1, 2, 3), keepdim=True))"),
+)
+misconception(
+    "4.4",
     "the input is rounded to bytes: noisy pictures are no files",
     edit=("h = self.stem(x)", "h = self.stem(((x + 1) * 127.5).round() / 127.5 - 1)"),
 )
@@ -1574,6 +1624,17 @@ misconception(
 )
 misconception(
     "4.4",
+    "two levels share the weights of what halves or doubles: each level has its own",
+    edit=(
+        "        self.head_norm = nn.GroupNorm",
+        "        for a, b in pairwise(self.downs):\n"
+        "            if a.down.weight.shape == b.down.weight.shape:\n"
+        "                b.down.weight, b.down.bias = a.down.weight, a.down.bias\n"
+        "        self.head_norm = nn.GroupNorm",
+    ),
+)
+misconception(
+    "4.4",
     "a plain list holds the blocks: the optimiser will never see them",
     edit=(
         ("self.downs = nn.ModuleList(", "self.downs = list("),
@@ -1673,6 +1734,31 @@ misconception(
         "        for down, up in zip(self.downs, reversed(self.ups), strict=True):\n"
         "            up.attention = down.attention\n"
         "        self.head_norm = nn.GroupNorm",
+    ),
+)
+misconception(
+    "4.4",
+    "on the way down attention comes after halving: it belongs before, at the resolution asked for",
+    edit=(
+        "x = attention(block(x, cond))\n        return self.down(x), x",
+        "x = block(x, cond)\n        return attention(self.down(x)), x",
+    ),
+)
+misconception(
+    "4.4",
+    "there is attention at a resolution of its own where none is asked for: () means none",
+    edit=(
+        "heads if r in attention_resolutions else 0",
+        "heads if r in (attention_resolutions or (16,)) else 0",
+    ),
+)
+misconception(
+    "4.4",
+    "resolutions that no level has are refused only when all are such: a single one is enough",
+    edit=(
+        "if unknown := set(attention_resolutions) - set(resolutions):",
+        "unknown = set(attention_resolutions) - set(resolutions)\n"
+        "        if attention_resolutions and unknown == set(attention_resolutions):",
     ),
 )
 misconception(
