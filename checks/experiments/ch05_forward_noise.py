@@ -202,11 +202,14 @@ def running_product(impl):
     schedule = impl.NoiseSchedule(twelve_betas())
     thousand = noted(torch.linspace(1e-4, 0.02, 1000), "torch.linspace(1e-4, 0.02, 1000)")
     large = noted(torch.full((8,), 0.9), "torch.full((8,), 0.9)")
+    mixed = impl.NoiseSchedule(torch.tensor([0.2, 0.05, 0.3, 0.1]))
     return {
         "timesteps": schedule.timesteps,
         "betas": schedule.betas,
         "alphas": schedule.alphas,
         "alpha_bars": schedule.alpha_bars,
+        "betas that do not rise": mixed.betas,
+        "alpha_bars of betas that do not rise": mixed.alpha_bars,
         "alpha_bars of 1000 steps": impl.NoiseSchedule(thousand).alpha_bars,
         "the last alpha_bar of eight betas of 0.9": near(
             impl.NoiseSchedule(large).alpha_bars[-1], 1e-11
@@ -1078,6 +1081,14 @@ misconception(
     "5.3",
     "betas close to 0 or 1 are refused (above 0.999, say): all between 0 and 1 are right",
     edit=("((betas > 0) & (betas < 1))", "((betas > 0) & (betas <= 0.999))"),
+)
+misconception(
+    "5.3",
+    "the betas are sorted: they stay in the order in which they are given",
+    edit=(
+        "self.betas = betas.float()",
+        "self.betas = betas.float().sort().values",
+    ),
 )
 misconception(
     "5.3",

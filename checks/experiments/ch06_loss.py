@@ -652,7 +652,8 @@ def linked(one, other):
     ),
 )
 def sees_the_dropped_labels(impl):
-    y = labels(*((3, 0, 8, 1, 5, 0, 2, 7, 4, 6, 3, 1) * 10))
+    # No label is NULL − 1: the null label is not one more than the largest of a batch.
+    y = labels(*((3, 0, 6, 1, 5, 0, 2, 7, 4, 6, 3, 1) * 10))
 
     def seen(x_0, y, training=False, **options):
         model = toy_model(NULL).train(training)
@@ -1633,6 +1634,14 @@ misconception(
     "6.5",
     "label_dropout is not used: labels are dropped with a fixed probability of 0.1",
     edit=("drop_labels(y, label_dropout, null_label,", "drop_labels(y, 0.1, null_label,"),
+)
+misconception(
+    "6.5",
+    "the step takes the largest label of the batch, plus 1, for the null label: it is an argument",
+    edit=(
+        "drop_labels(y, label_dropout, null_label, generator)",
+        "drop_labels(y, label_dropout, int(y.max()) + 1, generator)",
+    ),
 )
 misconception(
     "6.5",
