@@ -195,6 +195,7 @@ class Losses:
     ):
         alive = sum(graph() is not None for graph in self.graphs)
         told = {"null label": null_label, "label dropout": label_dropout, "target": target}
+        told["min_snr_gamma"] = min_snr_gamma
         self.trained.append({"x": x_0, "y": y, "alive": alive, "schedule": schedule, **told})
         where = model.scale.device
         if self.chance:
@@ -700,10 +701,17 @@ def after_the_step(impl):
         lr_schedule=schedule,
         ema=average,
     )
+    another, alone = net(), Average()
+    an_epoch(impl, Losses(), another, batches(*SIZES), Descent(another), ema=alone)
+    last = net()
+    descent = Descent(last)
+    an_epoch(impl, Losses(), last, batches(*SIZES), descent, lr_schedule=falling(descent))
     return {
         "learning rates": optimizer.rates,
         "learning rate in the end": optimizer.param_groups[0]["lr"],
         "averaged": average.seen,
+        "times averaged without a schedule": len(alone.seen),
+        "learning rates without an average": descent.rates,
         "weights after each step": kept,
         "mode at each loss": model.modes,
     }
@@ -767,7 +775,7 @@ def everything_is_told(impl):
         for _ in range(2):
             an_epoch(impl, by_chance, model, batches(3), Descent(model))
         drawn.append([call["drawn"] for call in by_chance.trained])
-    keys = ("null label", "label dropout", "target")
+    keys = ("null label", "label dropout", "target", "min_snr_gamma")
     return {
         "told": [{key: call[key] for key in keys} for call in losses.trained],
         "pictures": [call["x"] for call in losses.trained],
@@ -1536,12 +1544,13 @@ def infinite_gradients(impl):
 
 @experiment(
     "8.9",
-    "All generators are put back: torch's own, and the one that shuffles",
+    "All generators are put back: torch's own, the one that shuffles, and that of a GPU",
     points=1,
     star=True,
     hint=(
         "get_state() of a generator is a tensor, set_state() puts it back.",
-        "state.shuffling may be None: then batches are shuffled by torch's own generator.",
+        "state.shuffling may be None: then batches are shuffled by torch's own generator. Where "
+        "torch.cuda.is_available(), torch.cuda.get_rng_state() belongs to it.",
     ),
 )
 def generators_are_put_back(impl):
@@ -1559,7 +1568,37 @@ def generators_are_put_back(impl):
             "torch's own": torch.equal(expected[0], again[0]),
             "the one that shuffles": not shuffling or torch.equal(expected[1], again[1]),
         }
+    state = a_state(impl)
+    with accelerators(True, False), generator_of_a_gpu() as gpu:
+        saved = impl.random_states(state)
+        gpu["state"] = torch.zeros(2)
+        impl.restore_random_states(saved, state)
+    found["that of the GPU, where there is one"] = gpu["state"].tolist() == [5.0, 7.0]
     return found
+
+
+@contextmanager
+def generator_of_a_gpu():
+    """Within it, torch.cuda has the state of a generator, given and taken one by one or as a list."""
+    gpu = {"state": torch.tensor([5.0, 7.0])}
+
+    def put(new, *_, **__):
+        gpu["state"] = new.clone()
+
+    answers = {
+        "get_rng_state": lambda *_, **__: gpu["state"].clone(),
+        "get_rng_state_all": lambda: [gpu["state"].clone()],
+        "set_rng_state": put,
+        "set_rng_state_all": lambda states: put(states[0]),
+    }
+    before = {name: getattr(torch.cuda, name) for name in answers}
+    try:
+        for name, answer in answers.items():
+            setattr(torch.cuda, name, answer)
+        yield gpu
+    finally:
+        for name, function in before.items():
+            setattr(torch.cuda, name, function)
 
 
 @experiment(
@@ -2056,6 +2095,31 @@ misconception(
             "    if ema is not None:\n        ema.update(model)\n"
             "    return float(total) / max(1, images)\n\n\n@torch.no_grad()\ndef validate",
         ),
+    ),
+)
+misconception(
+    "8.4",
+    "the average is updated only where there is a schedule of the learning rate, too",
+    edit=(
+        "        if ema is not None:\n",
+        "        if ema is not None and lr_schedule is not None:\n",
+    ),
+)
+misconception(
+    "8.4",
+    "the learning rate's schedule is moved on only where there is an average, too",
+    edit=(
+        "        if lr_schedule is not None:\n            lr_schedule.step()\n        if ema",
+        "        if lr_schedule is not None and ema is not None:\n"
+        "            lr_schedule.step()\n        if ema",
+    ),
+)
+misconception(
+    "8.4",
+    "the losses are weighted by min-SNR: nobody has asked for it",
+    edit=(
+        "null_label, label_dropout, target, min_snr_gamma\n",
+        "null_label, label_dropout, target, min_snr_gamma or 5.0\n",
     ),
 )
 misconception(
@@ -2969,6 +3033,14 @@ misconception(
     "8.9",
     "the state of torch's own generator is forgotten",
     edit=('        torch.set_rng_state(states[f"torch.{rank}"])\n', "        pass\n"),
+)
+misconception(
+    "8.9",
+    "the state of the GPU's generator is forgotten",
+    edit=(
+        "    if torch.cuda.is_available():\n        for rank, global_state in enumerate(state.world",
+        "    if False:\n        for rank, global_state in enumerate(state.world",
+    ),
 )
 misconception(
     "8.9",
