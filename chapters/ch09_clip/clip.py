@@ -63,7 +63,8 @@ def encode_prompts(
         tokenizer: the one that goes with the model: a list of C strings → (C, L) int64, on the CPU.
 
     Returns:
-        (C, D), each row of length 1, without a graph, on the device of the model's parameters.
+        (C, D), each row of length 1, without a graph, on the device of the model's parameters. 9.7 computes
+        gradients with them, so torch.inference_mode, whose tensors refuse that, is not for here.
     """
     # TODO(9.2): tokens, to the model's device; encode_text without gradients; every row to length 1.
     raise NotImplementedError("TODO(9.2)")

@@ -13,7 +13,7 @@ from checks.walks import character, pictures_of
 
 fake_device.plug_in()
 
-CLASSES = ["star", "arrow", "ring", "Owl", "ice cream", "unicorn", "yacht", "diamond", "elk"]
+CLASSES = ["star", "arrow", "horse", "Owl", "ice cream", "unicorn", "yacht", "diamond", "elk"]
 
 
 def similarities(n, classes, seed=0):
@@ -77,13 +77,22 @@ def templates(impl):
     hint=(
         "Which axis holds the D numbers of one caption?",
         "Divide each row by its own length: F.normalize(…, dim=-1).",
-        "F.normalize(clip.encode_text(tokenizer(list(prompts))), dim=-1)",
+        "F.normalize(clip.encode_text(tokenizer(list(prompts))), dim=-1), under torch.no_grad(): what "
+        "inference_mode gives, 9.7 cannot use.",
     ),
 )
 def prompts_are_directions(impl):
-    texts = impl.encode_prompts(toy_clip(), ["a star", "a ring", "an arrow"], toy_tokenizer)
+    clip = toy_clip()
     alone = impl.encode_prompts(toy_clip(), ["an owl"], toy_tokenizer)
-    return {"texts": texts, "one alone": alone, "carries a graph": has_graph(texts)}
+    captions = ["a star", "a ring", "an arrow", "a ring"]
+    texts = impl.encode_prompts(clip, captions, toy_tokenizer)
+    return {
+        "texts": texts,
+        "one alone": alone,
+        "carries a graph": has_graph(texts),
+        "made in inference mode, of no use where gradients are computed": texts.is_inference(),
+        "the model is in training mode afterwards": clip.training,
+    }
 
 
 def as_on_the_cpu(encode):
@@ -131,6 +140,9 @@ def pictures_are_prepared(impl):
     return {
         "smaller": impl.encode_images(toy_clip((6, 9)), smaller),
         "larger": impl.encode_images(toy_clip((7, 8)), larger),
+        "as wide already, but not as high": impl.encode_images(
+            toy_clip((6, 9)), 0.8 * normal(2, 3, 12, 9)
+        ),
     }
 
 
@@ -221,7 +233,10 @@ def in_portions(impl):
 )
 def cosines(impl):
     pictures = torch.nn.functional.normalize(normal(7, 6), dim=-1)
-    return impl.similarity_matrix(pictures, toy_texts(4, 6))
+    return {
+        "as many pictures as texts": impl.similarity_matrix(pictures[:4], toy_texts(4, 6)),
+        "more of them": impl.similarity_matrix(pictures, toy_texts(4, 6)),
+    }
 
 
 @experiment(
@@ -639,6 +654,11 @@ misconception(
     "a capital letter is not taken for a vowel",
     edit=("name.lower().startswith", "name.startswith"),
 )
+misconception(
+    "9.1",
+    "h is taken for a vowel letter, as in hour: only a, e, i, o and u count",
+    edit=('"o", "u")', '"o", "u", "h")'),
+)
 misconception("9.1", "y is taken for a vowel letter", edit=('"o", "u")', '"o", "u", "y")'))
 misconception(
     "9.1",
@@ -698,6 +718,22 @@ misconception(
     edit=(
         "F.normalize(clip.encode_text(tokens.to(device)), dim=-1)",
         "F.normalize(clip.encode_text(tokens.to(device)).squeeze(), dim=-1)",
+    ),
+)
+misconception(
+    "9.2",
+    "the texts are made in inference mode: 9.7 computes gradients with them, which torch then refuses",
+    edit=(
+        "@torch.no_grad()\ndef encode_prompts",
+        "@torch.inference_mode()\ndef encode_prompts",
+    ),
+)
+misconception(
+    "9.2",
+    "CLIP is put into training mode: it stays in eval mode",
+    edit=(
+        "    return F.normalize(clip.encode_text(tokens.to(device)), dim=-1)",
+        "    clip.train()\n    return F.normalize(clip.encode_text(tokens.to(device)), dim=-1)",
     ),
 )
 misconception(
@@ -887,6 +923,14 @@ misconception(
     "9.4",
     "distances in place of cosines: the nearest has the smallest number",
     edit=("return images @ texts.T", "return torch.cdist(images, texts)"),
+)
+misconception(
+    "9.4",
+    "where there are as many pictures as texts, each meets one text only: every picture meets all of them",
+    edit=(
+        "return images @ texts.T",
+        "return (images * texts).sum(-1) if images.shape == texts.shape else images @ texts.T",
+    ),
 )
 misconception(
     "9.4",
