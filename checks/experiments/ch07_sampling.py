@@ -531,12 +531,12 @@ def posterior_mean(impl):
 
 def added(step, variance, *ts):
     """What noise adds to a step, whatever the mean is."""
-    noise = normal(*SHAPE, seed=90)
-    return {
-        f"x with noise − x without, t = {t}": step(t, noise=noise, variance=variance)[0]
-        - step(t, variance=variance)[0]
-        for t in ts
-    }
+    noise, found = normal(*SHAPE, seed=90), {}
+    for t in ts:
+        loud, calm = step(t, noise=noise, variance=variance)[0], step(t, variance=variance)[0]
+        text = f"{expression_of(loud)} - {expression_of(calm)}"
+        found[f"x with noise − x without, t = {t}"] = noted(loud - calm, text)
+    return found
 
 
 def both(pairs):
