@@ -534,9 +534,13 @@ def added(step, variance, *ts):
     noise, found = normal(*SHAPE, seed=90), {}
     for t in ts:
         loud, calm = step(t, noise=noise, variance=variance)[0], step(t, variance=variance)[0]
-        text = f"{expression_of(loud)} - {expression_of(calm)}"
-        found[f"x with noise − x without, t = {t}"] = noted(loud - calm, text)
+        found[f"x with noise − x without, t = {t}"] = difference(loud, calm)
     return found
+
+
+def difference(one, other):
+    """one − other, which the report shows as that."""
+    return noted(one - other, f"{expression_of(one)} - {expression_of(other)}")
 
 
 def both(pairs):
@@ -975,8 +979,8 @@ def noisy_step(impl):
         way = f"eta = {eta}, {t} → {t_next}"
         # As differences, so that this does not depend on what becomes of x_0.
         added = {
-            f"x without noise − x at eta = 0, {way}": without - calm,
-            f"x with noise − x without, {way}": noisy - without,
+            f"x without noise − x at eta = 0, {way}": difference(without, calm),
+            f"x with noise − x without, {way}": difference(noisy, without),
         }
         found = {**added, **found}
     return found
