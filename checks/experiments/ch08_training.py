@@ -1544,13 +1544,12 @@ def infinite_gradients(impl):
 
 @experiment(
     "8.9",
-    "All generators are put back: torch's own, the one that shuffles, and that of a GPU",
+    "All generators are put back: torch's own, and the one that shuffles",
     points=1,
     star=True,
     hint=(
         "get_state() of a generator is a tensor, set_state() puts it back.",
-        "state.shuffling may be None: then batches are shuffled by torch's own generator. Where "
-        "torch.cuda.is_available(), torch.cuda.get_rng_state() belongs to it.",
+        "state.shuffling may be None: then batches are shuffled by torch's own generator.",
     ),
 )
 def generators_are_put_back(impl):
@@ -1568,37 +1567,7 @@ def generators_are_put_back(impl):
             "torch's own": torch.equal(expected[0], again[0]),
             "the one that shuffles": not shuffling or torch.equal(expected[1], again[1]),
         }
-    state = a_state(impl)
-    with accelerators(True, False), generator_of_a_gpu() as gpu:
-        saved = impl.random_states(state)
-        gpu["state"] = torch.zeros(2)
-        impl.restore_random_states(saved, state)
-    found["that of the GPU, where there is one"] = gpu["state"].tolist() == [5.0, 7.0]
     return found
-
-
-@contextmanager
-def generator_of_a_gpu():
-    """Within it, torch.cuda has the state of a generator, given and taken one by one or as a list."""
-    gpu = {"state": torch.tensor([5.0, 7.0])}
-
-    def put(new, *_, **__):
-        gpu["state"] = new.clone()
-
-    answers = {
-        "get_rng_state": lambda *_, **__: gpu["state"].clone(),
-        "get_rng_state_all": lambda: [gpu["state"].clone()],
-        "set_rng_state": put,
-        "set_rng_state_all": lambda states: put(states[0]),
-    }
-    before = {name: getattr(torch.cuda, name) for name in answers}
-    try:
-        for name, answer in answers.items():
-            setattr(torch.cuda, name, answer)
-        yield gpu
-    finally:
-        for name, function in before.items():
-            setattr(torch.cuda, name, function)
 
 
 @experiment(
@@ -3033,14 +3002,6 @@ misconception(
     "8.9",
     "the state of torch's own generator is forgotten",
     edit=('        torch.set_rng_state(states[f"torch.{rank}"])\n', "        pass\n"),
-)
-misconception(
-    "8.9",
-    "the state of the GPU's generator is forgotten",
-    edit=(
-        "    if torch.cuda.is_available():\n        for rank, global_state in enumerate(state.world",
-        "    if False:\n        for rank, global_state in enumerate(state.world",
-    ),
 )
 misconception(
     "8.9",

@@ -31,7 +31,7 @@ def to_model_range(image: Tensor) -> Tensor:
         image: uint8 in 0…255, or any floating dtype in [0, 1]; any shape. It stays as it is.
 
     Returns:
-        float32 of the same shape in [−1, 1], also calculated in it: half precision would round.
+        float32 of the same shape in [−1, 1].
 
     Raises:
         ValueError: when the dtype is neither uint8 nor a floating one.

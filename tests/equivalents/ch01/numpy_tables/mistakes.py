@@ -16,7 +16,7 @@ MISTAKES = {
     ],
     "arithmetic in place after .float(), which for float32 is the caller's own tensor": [
         (
-            "    return torch.from_numpy(np.asarray(array, dtype=np.float32) * 2.0 - 1.0)",
+            "    return torch.from_numpy(np.asarray(array * 2.0 - 1.0, dtype=np.float32))",
             "    array = array.astype(np.float32, copy=False)\n"
             "    array *= 2\n    array -= 1\n    return torch.from_numpy(array)",
         )

@@ -14,7 +14,7 @@ def to_model_range(image):
         return torch.from_numpy(np.asarray(_TABLE[array]))
     if array.dtype.kind != "f":
         raise ValueError("images hold bytes or floats")
-    return torch.from_numpy(np.asarray(array, dtype=np.float32) * 2.0 - 1.0)
+    return torch.from_numpy(np.asarray(array * 2.0 - 1.0, dtype=np.float32))
 
 
 def to_image(x):

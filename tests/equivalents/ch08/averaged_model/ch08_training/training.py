@@ -198,8 +198,6 @@ class TrainingState:
 
 def random_states(state):
     states = {"torch": torch.get_rng_state()}
-    if torch.cuda.is_available():
-        states["gpu"] = torch.cuda.get_rng_state()
     if state.shuffling is not None:
         states["shuffling"] = state.shuffling.get_state()
     return states
@@ -207,8 +205,6 @@ def random_states(state):
 
 def restore_random_states(states, state):
     torch.set_rng_state(states["torch"])
-    if "gpu" in states:
-        torch.cuda.set_rng_state(states["gpu"])
     if state.shuffling is not None:
         state.shuffling.set_state(states["shuffling"])
 

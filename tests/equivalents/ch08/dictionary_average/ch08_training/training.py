@@ -187,22 +187,15 @@ class TrainingState:
 PARTS = ["model", "optimizer", "lr_schedule", "scaler", "ema"]
 
 
-def gpus():
-    return torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
-
-
 def random_states(state):
     return {
         "global": torch.random.get_rng_state(),
-        **{f"gpu {k}": s for k, s in enumerate(gpus())},
         **({} if state.shuffling is None else {"order": state.shuffling.get_state()}),
     }
 
 
 def restore_random_states(states, state):
     torch.random.set_rng_state(states["global"])
-    if torch.cuda.is_available():
-        torch.cuda.set_rng_state_all([s for k, s in states.items() if k.startswith("gpu")])
     if "order" in states and state.shuffling is not None:
         state.shuffling.set_state(states["order"])
 

@@ -203,8 +203,6 @@ NUMBERS = tuple(f.name for f in fields(TrainingState))[6:]
 
 def random_states(state):
     found = {"torch": torch.get_rng_state().numpy()}
-    if torch.cuda.is_available():
-        found["gpu"] = torch.cuda.get_rng_state("cuda").numpy()
     if state.shuffling is not None:
         found["order"] = state.shuffling.get_state().numpy()
     return found
@@ -212,8 +210,6 @@ def random_states(state):
 
 def restore_random_states(states, state):
     torch.set_rng_state(torch.from_numpy(states["torch"]))
-    if torch.cuda.is_available() and "gpu" in states:
-        torch.cuda.set_rng_state(torch.from_numpy(states["gpu"]), "cuda")
     if state.shuffling is not None:
         state.shuffling.set_state(torch.from_numpy(states["order"]))
 

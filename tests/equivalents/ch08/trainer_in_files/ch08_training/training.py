@@ -188,16 +188,13 @@ class TrainingState(SimpleNamespace):
 
 def random_states(state):
     generators = [torch.default_generator] + ([state.shuffling] if state.shuffling else [])
-    gpu = {"gpu": torch.cuda.get_rng_state()} if torch.cuda.is_available() else {}
-    return {**gpu, **{str(k): generator.get_state() for k, generator in enumerate(generators)}}
+    return {str(k): generator.get_state() for k, generator in enumerate(generators)}
 
 
 def restore_random_states(states, state):
     generators = [torch.default_generator] + ([state.shuffling] if state.shuffling else [])
     for k, generator in enumerate(generators):
         generator.set_state(states[str(k)])
-    if torch.cuda.is_available():
-        torch.cuda.set_rng_state(states["gpu"])
 
 
 def save_checkpoint(path, state):
