@@ -1,8 +1,8 @@
 """Chapter 5: the forward process.
 
 The formulas are observed on twelve steps of noise, where float32 tells every mistake; what only shows
-over 1000 steps is observed apart. A wrong schedule should cost its own points only, so q_sample and
-predict_x0 are handed one whose tables have been put right (`short`).
+over 1000 steps is observed apart. A schedule that is wrong, or not written yet, should cost its own points
+only, so q_sample and predict_x0 are handed one whose tables have been put right (`short`).
 """
 
 from contextlib import suppress
@@ -23,10 +23,22 @@ def steep_betas():
     return noted(torch.linspace(0.05, 0.9, 12), "torch.linspace(0.05, 0.9, 12)")
 
 
+class Lent:
+    """Four tables (by `put_right`), in the place of a NoiseSchedule that is not written yet."""
+
+    timesteps = 12
+
+    def to(self, device):
+        return Lent()
+
+
 def short(impl, made=twelve_betas):
     """Twelve steps, as short_schedule has them, of the graded chapter's own class."""
     betas = made()
-    schedule = impl.NoiseSchedule(betas)
+    try:
+        schedule = impl.NoiseSchedule(betas)
+    except NotImplementedError:
+        schedule = Lent()
     with torch.no_grad():
         betas.copy_(made())  # whether they are changed in place is the matter of 5.3
     put_right(schedule, lambda table: table, made)
@@ -41,7 +53,10 @@ def steep(impl):
 def short_elsewhere(impl):
     """The same on another device; None where its `to` does not take it there."""
     schedule = short(impl)
-    moved = schedule.to(DEVICE)
+    try:
+        moved = schedule.to(DEVICE)
+    except NotImplementedError:
+        moved = Lent()
     if moved is None:
         return None
     put_right(moved, lambda table: table.to(DEVICE))
