@@ -30,6 +30,14 @@ EQUIVALENTS = [
     for folder in sorted((BANK / f"ch{number:02}").glob("*"))
     if folder.is_dir() and folder.name != "__pycache__"
 ]
+UNWRITTEN = {  # what may be left out, by the first line of each part
+    "4.3": ["        b, c, h, w = x.shape\n"],
+    "5.3": [
+        "        if not ((betas > 0) & (betas < 1)).all():\n",
+        "        return type(self)(self.betas.to(device))\n",
+    ],
+}
+NEEDS = {"4.3": {"4.4-attends-where-it-should"}}  # what cannot be seen without it
 OTHERS = [of_chapter(n, folder, id=f"ch{n:02}-{folder.name}") for n, folder in EQUIVALENTS]
 
 
@@ -112,6 +120,18 @@ def test_the_stub_is_not_started(number, grader, submit):
     result = grader.grade(number, submit(number, stubs.stub(chapters()[number])))
     assert {each.verdict for each in result.results} == {NOT_STARTED}
     assert result.points == 0
+
+
+@pytest.mark.parametrize(("number", "unwritten"), [of_chapter(4, "4.3"), of_chapter(5, "5.3")])
+def test_what_is_not_written_yet_costs_its_own_points_only(number, unwritten, grader, submit):
+    text = stubs.solution_of(chapters()[number]).read_text(encoding="utf-8")
+    for line in UNWRITTEN[unwritten]:
+        indent = line[: len(line) - len(line.lstrip())]
+        text = edited(text, line, f"{indent}raise NotImplementedError\n{line}")
+    results = grader.grade(number, submit(number, text)).results
+    failed = {r.experiment.name for r in results if r.verdict != PASSED}
+    own = {r.experiment.name for r in results if r.experiment.id == unwritten}
+    assert failed == own | NEEDS.get(unwritten, set())
 
 
 @pytest.mark.parametrize("number", NUMBERS)
