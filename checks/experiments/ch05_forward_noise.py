@@ -1,8 +1,8 @@
 """Chapter 5: the forward process.
 
 The formulas are observed on twelve steps of noise, where float32 tells every mistake; what only shows
-over 1000 steps is observed apart. A schedule that is wrong, or not written yet, should cost its own points
-only, so q_sample and predict_x0 are handed one whose tables have been put right (`short`).
+over 1000 steps is observed apart. A schedule that is wrong, crashes, or is not written yet should cost its
+own points only, so q_sample and predict_x0 are handed one whose tables have been put right (`short`).
 """
 
 from contextlib import suppress
@@ -24,12 +24,21 @@ def steep_betas():
 
 
 class Lent:
-    """Four tables (by `put_right`), in the place of a NoiseSchedule that is not written yet."""
+    """Four tables (by `put_right`), in the place of a NoiseSchedule that is not written yet or crashes.
+
+    What it does not have, such as further tables, is missing for the reason why it is lent.
+    """
 
     timesteps = 12
 
+    def __init__(self, reason):
+        self.reason = reason
+
+    def __getattr__(self, name):
+        raise self.reason
+
     def to(self, device):
-        return Lent()
+        return Lent(self.reason)
 
 
 def short(impl, made=twelve_betas):
@@ -37,8 +46,8 @@ def short(impl, made=twelve_betas):
     betas = made()
     try:
         schedule = impl.NoiseSchedule(betas)
-    except NotImplementedError:
-        schedule = Lent()
+    except Exception as reason:
+        schedule = Lent(reason)
     with torch.no_grad():
         betas.copy_(made())  # whether they are changed in place is the matter of 5.3
     put_right(schedule, lambda table: table, made)
@@ -55,8 +64,8 @@ def short_elsewhere(impl):
     schedule = short(impl)
     try:
         moved = schedule.to(DEVICE)
-    except NotImplementedError:
-        moved = Lent()
+    except Exception as reason:
+        moved = Lent(reason)
     if moved is None:
         return None
     put_right(moved, lambda table: table.to(DEVICE))

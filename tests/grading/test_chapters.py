@@ -122,12 +122,15 @@ def test_the_stub_is_not_started(number, grader, submit):
     assert result.points == 0
 
 
+@pytest.mark.parametrize("error", ["NotImplementedError", "TypeError"])
 @pytest.mark.parametrize(("number", "unwritten"), [of_chapter(4, "4.3"), of_chapter(5, "5.3")])
-def test_what_is_not_written_yet_costs_its_own_points_only(number, unwritten, grader, submit):
+def test_what_is_not_written_or_crashes_costs_its_own_points(
+    number, unwritten, error, grader, submit
+):
     text = stubs.solution_of(chapters()[number]).read_text(encoding="utf-8")
     for line in UNWRITTEN[unwritten]:
         indent = line[: len(line) - len(line.lstrip())]
-        text = edited(text, line, f"{indent}raise NotImplementedError\n{line}")
+        text = edited(text, line, f"{indent}raise {error}\n{line}")
     results = grader.grade(number, submit(number, text)).results
     failed = {r.experiment.name for r in results if r.verdict != PASSED}
     own = {r.experiment.name for r in results if r.experiment.id == unwritten}
