@@ -36,8 +36,19 @@ UNWRITTEN = {  # what may be left out, by the first line of each part
         "        if not ((betas > 0) & (betas < 1)).all():\n",
         "        return type(self)(self.betas.to(device))\n",
     ],
+    "8.3": ["        self.average = copy.deepcopy(model).eval().requires_grad_(False)\n"],
 }
-NEEDS = {"4.3": {"4.4-attends-where-it-should"}}  # what cannot be seen without it
+NEEDS = {  # what cannot be seen without it
+    "4.3": {"4.4-attends-where-it-should"},
+    "8.3": {
+        "8.6-the-average",
+        "8.7-everything-is-used",
+        "8.7-average-is-validated",
+        "8.7-checkpoints-are-written",
+        "8.8-infinite-gradients",
+        "8.9-resumed-exactly",
+    },
+}
 OTHERS = [of_chapter(n, folder, id=f"ch{n:02}-{folder.name}") for n, folder in EQUIVALENTS]
 
 
@@ -123,7 +134,9 @@ def test_the_stub_is_not_started(number, grader, submit):
 
 
 @pytest.mark.parametrize("error", ["NotImplementedError", "TypeError"])
-@pytest.mark.parametrize(("number", "unwritten"), [of_chapter(4, "4.3"), of_chapter(5, "5.3")])
+@pytest.mark.parametrize(
+    ("number", "unwritten"), [of_chapter(int(each[0]), each) for each in UNWRITTEN]
+)
 def test_what_is_not_written_or_crashes_costs_its_own_points(
     number, unwritten, error, grader, submit
 ):
