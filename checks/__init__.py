@@ -1,14 +1,17 @@
-"""The grader. A chapter's author writes two things, in `checks/experiments/chNN_….py`:
+"""The grader. A chapter's author writes two things. In `checks/experiments/chNN_….py`:
 
     @experiment("5.3", "q_sample keeps the variance at one", points=3, hint="which power of alpha_bar?")
     def variance_is_kept(impl):
         return {"x_t": impl.q_sample(...)}
 
+and in `checks/mistakes/chNN_….py`:
+
     misconception("5.3", "alpha_bar where its square root belongs",
                   edit=("alpha_bar.sqrt() * x_0", "alpha_bar * x_0"))
 
 An experiment runs on the learner's code and on `ddpm_ref`, each in a process of its own, and the judge
-compares what the two returned (`checks/compare.py`). The judge reads such a file without running it
+compares what the two returned (`checks/compare.py`). Mistakes are made in the reference, to see whether it
+then gives what the learner's code gave. The judge reads such files without running them
 (`checks/catalogue.py`), so the arguments here are literals.
 """
 
@@ -42,8 +45,7 @@ def experiment(
 def misconception(
     id: str,
     says: str,
-    edit: tuple | None = None,
-    change=None,
+    edit: tuple,
     equal: str | None = None,
     draws: str | None = None,
 ) -> None:
@@ -54,7 +56,6 @@ def misconception(
         says: the mistake in a sentence, as the learner reads it. Unique in its chapter.
         edit: (old, new), or several of these: text of the chapter's module in `ddpm_ref`, where old
             must occur exactly once.
-        change: where an edit cannot say it, the name of a function above that changes the module.
         equal: why no experiment can see it (equal by algebra); it is listed, and the tests make sure
             that it really is not seen.
     """

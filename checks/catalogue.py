@@ -1,4 +1,7 @@
-"""What there is to check, read from `checks/experiments` without running it: the judge has no torch."""
+"""What there is to check, read from `checks/experiments` and `checks/mistakes` without running them.
+
+The judge has no torch.
+"""
 
 import ast
 import inspect
@@ -16,6 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 _PARSING = threading.Lock()
 COMPILED = "experiments"  # name of the file in which a child finds them
 EXPERIMENTS = Path(__file__).resolve().parent / "experiments"
+MISTAKES = Path(__file__).resolve().parent / "mistakes"
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,6 @@ class Misconception:
     id: str
     says: str
     edits: tuple[tuple[str, str], ...]
-    change: str | None
     equal: str | None
     draws: str | None
 
@@ -79,12 +82,17 @@ class Chapter:
         return EXPERIMENTS / f"{self.folder}.py"
 
     @property
+    def mistakes_file(self) -> Path:
+        """Where its known mistakes are."""
+        return MISTAKES / f"{self.folder}.py"
+
+    @property
     def experiments(self) -> tuple[Experiment, ...]:
-        return _read(self.file)[0]
+        return _experiments(self.file)
 
     @property
     def misconceptions(self) -> tuple[Misconception, ...]:
-        return _read(self.file)[1]
+        return _misconceptions(self.mistakes_file)
 
     @property
     def points(self) -> int:
@@ -134,60 +142,66 @@ def find(number: int) -> Chapter:
     return chapters()[number]
 
 
-@cache
-def compiled(file: Path, role: str) -> bytes:
-    """A file of experiments as code, for a child.
+def spoilt(source: str, edits) -> str:
+    """The source with these edits made, (old, new) each.
 
-    The judge compiles while torch is still being imported. The learner's child gets the file without
-    its misconceptions, which quote the reference's source.
+    Raises:
+        LookupError: when a text to be replaced does not occur exactly once.
     """
-    with _PARSING:
-        tree = ast.parse(file.read_text(encoding="utf-8"), str(file))
-        if role == "learner":
-            mistakes = [node for node in tree.body if _is_misconception(node)]
-            keywords = [keyword for node in mistakes for keyword in node.value.keywords]
-            changes = {keyword.value.id for keyword in keywords if keyword.arg == "change"}
-            tree.body = [
-                node
-                for node in tree.body
-                if node not in mistakes and getattr(node, "name", None) not in changes
-            ]
-        return marshal.dumps(compile(tree, str(file), "exec"))
+    for old, new in edits:
+        if source.count(old) != 1:
+            raise LookupError(f"{source.count(old)} times in the source, not once: {old!r}")
+        source = source.replace(old, new)
+    return source
 
 
 @cache
-def _read(file: Path) -> tuple[tuple[Experiment, ...], tuple[Misconception, ...]]:
+def compiled(file: Path) -> bytes:
+    """A file of experiments as code, for a child: the judge compiles while torch is still being imported."""
     with _PARSING:
-        tree = ast.parse(file.read_text(encoding="utf-8"), str(file))
-    experiments, misconceptions = [], []
-    for node in tree.body:
-        if isinstance(node, ast.FunctionDef):
-            for call in node.decorator_list:
-                if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "experiment":
-                    given = _arguments(experiment, call, file)
-                    hint = given.pop("hint")
-                    hints = (hint,) if isinstance(hint, str) else tuple(hint)
-                    experiments.append(Experiment(**given, hints=hints, function=node.name))
-        elif _is_misconception(node):
+        return marshal.dumps(compile(file.read_text(encoding="utf-8"), str(file), "exec"))
+
+
+@cache
+def _experiments(file: Path) -> tuple[Experiment, ...]:
+    found = []
+    for node in _statements(file):
+        for call in getattr(node, "decorator_list", ()):
+            if _is_call_of(experiment, call):
+                given = _arguments(experiment, call, file)
+                hint = given.pop("hint")
+                hints = (hint,) if isinstance(hint, str) else tuple(hint)
+                found.append(Experiment(**given, hints=hints, function=node.name))
+    return tuple(found)
+
+
+@cache
+def _misconceptions(file: Path) -> tuple[Misconception, ...]:
+    found = []
+    for node in _statements(file):
+        if isinstance(node, ast.Expr) and _is_call_of(misconception, node.value):
             given = _arguments(misconception, node.value, file)
-            edit = given.pop("edit") or ()
-            edits = (edit,) if edit and isinstance(edit[0], str) else tuple(edit)
-            misconceptions.append(Misconception(**given, edits=edits))
-    return tuple(experiments), tuple(misconceptions)
+            edit = given.pop("edit")
+            edits = (edit,) if isinstance(edit[0], str) else tuple(edit)
+            found.append(Misconception(**given, edits=edits))
+    return tuple(found)
 
 
-def _is_misconception(node) -> bool:
-    """Whether this is the statement `misconception(…)`."""
-    call = node.value if isinstance(node, ast.Expr) else None
-    return isinstance(call, ast.Call) and getattr(call.func, "id", "") == "misconception"
+def _statements(file: Path) -> list[ast.stmt]:
+    with _PARSING:
+        return ast.parse(file.read_text(encoding="utf-8"), str(file)).body
+
+
+def _is_call_of(function, node: ast.AST) -> bool:
+    return isinstance(node, ast.Call) and getattr(node.func, "id", "") == function.__name__
 
 
 def _arguments(function, call: ast.Call, file: Path) -> dict:
     """The literal arguments of a call, with the defaults of the function."""
     try:
-        positional = [_literal(a) for a in call.args]
+        positional = [ast.literal_eval(a) for a in call.args]
         bound = inspect.signature(function).bind(
-            *positional, **{k.arg: _literal(k.value) for k in call.keywords}
+            *positional, **{k.arg: ast.literal_eval(k.value) for k in call.keywords}
         )
     except (ValueError, TypeError) as error:
         raise SystemExit(
@@ -195,7 +209,3 @@ def _arguments(function, call: ast.Call, file: Path) -> dict:
         ) from error
     bound.apply_defaults()
     return dict(bound.arguments)
-
-
-def _literal(node):
-    return node.id if isinstance(node, ast.Name) else ast.literal_eval(node)

@@ -45,7 +45,7 @@ def serve(job: dict, reader, writer, enter_sandbox) -> None:
     if job["role"] == "learner":
         subject = _Learner(chapter, job["folders"])
     else:
-        subject = _Reference(chapter, experiments)
+        subject = _Reference(chapter)
     channel.write_frame(writer, {"layers": enter_sandbox()})
     for line in reader:  # a request without a function only imports
         request = json.loads(line)
@@ -159,7 +159,7 @@ class _Learner:
 
 
 class _Reference:
-    """The chapter's module of `ddpm_ref`, as it is or spoilt by known mistakes.
+    """The chapter's module of `ddpm_ref`, as it is or with the edits of known mistakes.
 
     `reached` has the functions of that module (such as "UNet.forward") that ran for the last answer that
     was asked to note them, and those that ran when it was imported: an edit of any other cannot matter.
@@ -167,10 +167,8 @@ class _Reference:
 
     own_files = catalogue.ROOT / "ddpm_ref"
 
-    def __init__(self, chapter, experiments: dict):
-        self.name, self.experiments = f"ddpm_ref.{chapter.reference}", experiments
-        self.misconceptions = chapter.misconceptions
-        self.path = chapter.reference_file
+    def __init__(self, chapter):
+        self.name, self.path = f"ddpm_ref.{chapter.reference}", chapter.reference_file
         self._made: dict[tuple, Implementation] = {}
         self._code: dict[tuple, CodeType] = {}
         if str(catalogue.ROOT) not in sys.path:
@@ -181,32 +179,28 @@ class _Reference:
         self._at_import = frozenset(self.reached)
 
     def implementation(self, request) -> Implementation:
-        mistakes = tuple(request.get("mistakes", ()))
-        if mistakes not in self._made:
-            self._made[mistakes] = Implementation(
-                lambda other: self._load(mistakes, other),
+        edits = tuple(map(tuple, request.get("edits", ())))
+        if edits not in self._made:
+            self._made[edits] = Implementation(
+                lambda other: self._load(edits, other),
                 other_chapter=lambda n: _module_of("ddpm_ref", n),
             )
-        return self._made[mistakes]
+        return self._made[edits]
 
-    def _load(self, mistakes: tuple, replacements: dict) -> ModuleType:
-        if not mistakes and not replacements:
+    def _load(self, edits: tuple, replacements: dict) -> ModuleType:
+        if not edits and not replacements:
             return self.original
-        chosen = [self.misconceptions[k] for k in mistakes]
-        if mistakes not in self._code:
-            source = spoilt(self.path.read_text(encoding="utf-8"), chosen)
-            self._code[mistakes] = compile(source, str(self.path), "exec")
+        if edits not in self._code:
+            source = catalogue.spoilt(self.path.read_text(encoding="utf-8"), edits)
+            self._code[edits] = compile(source, str(self.path), "exec")
         module = ModuleType(self.name)
         module.__package__, module.__file__ = self.name.rpartition(".")[0], str(self.path)
         sys.modules[self.name] = module
         try:
             with _replaced("ddpm_ref.", replacements):
-                exec(self._code[mistakes], module.__dict__)
+                exec(self._code[edits], module.__dict__)
         finally:
             sys.modules[self.name] = self.original
-        for mistake in chosen:
-            if mistake.change:
-                self.experiments[mistake.change](module)
         return module
 
     @contextmanager
@@ -235,20 +229,6 @@ class _Reference:
             yield
         finally:
             sys.setprofile(None)
-
-
-def spoilt(source: str, mistakes) -> str:
-    """The source with the edits of these misconceptions made.
-
-    Raises:
-        LookupError: when a text to be replaced does not occur exactly once.
-    """
-    for mistake in mistakes:
-        for old, new in mistake.edits:
-            if source.count(old) != 1:
-                raise LookupError(f"{source.count(old)} times in the source, not once: {old!r}")
-            source = source.replace(old, new)
-    return source
 
 
 @contextmanager

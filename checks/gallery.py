@@ -22,7 +22,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from checks.catalogue import ROOT, Chapter, Misconception, chapters
+from checks.catalogue import ROOT, Chapter, Misconception, chapters, spoilt
 from checks.files import write_json
 
 FOLDER = ROOT / "docs" / "gallery"
@@ -154,9 +154,7 @@ class _Spoiler(importlib.abc.MetaPathFinder):
         return None
 
     def exec_module(self, module):
-        from checks.child import spoilt
-
-        source = spoilt(self.file.read_text(encoding="utf-8"), [self.mistake])
+        source = spoilt(self.file.read_text(encoding="utf-8"), self.mistake.edits)
         exec(compile(source, str(self.file), "exec"), module.__dict__)
 
 

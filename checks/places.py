@@ -29,8 +29,6 @@ def places(chapter: Chapter) -> list[Place]:
 
 
 def _functions(mistake: Misconception, source: str, bodies: list) -> frozenset[str] | None:
-    if mistake.change:
-        return None
     found = set()
     for old, new in mistake.edits:
         start = source.find(old)

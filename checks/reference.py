@@ -55,9 +55,8 @@ class Reference:
                     return self.observe(experiment, others, **conditions)
         with self._lock:
             if key not in self._answers:
-                request = {"function": experiment.function, "name": experiment.name, **conditions}
                 start = time.monotonic()
-                self._answers[key] = self._recall({**request, "mistakes": sorted(mistakes)})
+                self._answers[key] = self._recall(self._request(experiment, mistakes, conditions))
                 self._seconds.setdefault(experiment.name, time.monotonic() - start)
             return self._answers[key]
 
@@ -98,10 +97,19 @@ class Reference:
         key = (experiment.name, mistakes, *sorted(conditions.items()))
         with self._lock:
             if key not in self._run:
-                request = {"function": experiment.function, "name": experiment.name, **conditions}
-                answer = self._ask({**request, "mistakes": sorted(mistakes), "note_reached": True})
-                self._run[key] = answer["reached"]
+                request = self._request(experiment, mistakes, conditions)
+                self._run[key] = self._ask({**request, "note_reached": True})["reached"]
             return self._run[key]
+
+    def _request(self, experiment: Experiment, mistakes: tuple[int, ...], conditions: dict) -> dict:
+        made = [self.chapter.misconceptions[k] for k in sorted(mistakes)]
+        edits = [edit for mistake in made for edit in mistake.edits]
+        return {
+            "function": experiment.function,
+            "name": experiment.name,
+            "edits": edits,
+            **conditions,
+        }
 
     @cached_property
     def places(self) -> list[Place]:
@@ -114,7 +122,7 @@ class Reference:
 
     def _recall(self, request: dict) -> dict:
         """From disk, where it is kept there; otherwise from the child."""
-        if self._disk is None or request["mistakes"]:
+        if self._disk is None or request["edits"]:
             return self._ask(request)
         answer = self._disk.read(request)
         if answer is None:
@@ -130,7 +138,7 @@ class Reference:
                 )
             try:
                 answer = self._worker.ask(request, lambda: PATIENCE)
-                changed = any(request.get(c) for c in ("mistakes", "double", "shift_t", "train"))
+                changed = any(request.get(c) for c in ("edits", "double", "shift_t", "train"))
                 if "error" in answer and not changed:
                     raise Problem(_broken(answer["error"], request["name"]))
                 return answer

@@ -89,7 +89,7 @@ class Pool:
         chapter = chapters()[job["chapter"]]
         job = {"cpu_seconds": 600, **job, "layers": self.layers, "needs": chapter.needs}
         job["scratch"] = tempfile.mkdtemp(prefix="checks-")
-        code = compiled(experiments or chapter.file, job["role"])
+        code = compiled(experiments or chapter.file)
         Path(job["scratch"], COMPILED).write_bytes(code)
         for file in given:
             shutil.copy(file, job["scratch"])

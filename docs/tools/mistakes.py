@@ -2,8 +2,7 @@
 
 import html
 
-from checks.catalogue import Chapter, Misconception, chapters
-from checks.child import spoilt
+from checks.catalogue import Chapter, Misconception, chapters, spoilt
 from checks.gallery import picture_of
 from docs.tools.markup import difference, markdown_code
 
@@ -39,12 +38,10 @@ def render(number: int, root: str) -> str:
 def _item(chapter: Chapter, mistake: Misconception, root: str) -> str:
     """What the mistake is; unfolded, the code; below, what a model draws that was trained with it."""
     says = markdown_code(mistake.says)
-    told = f"<p>{says}</p>"
-    if mistake.edits:
-        told = (
-            f'<details class="mistake"><summary>{says}</summary>'
-            f"{corrections(chapter, mistake)}</details>"
-        )
+    told = (
+        f'<details class="mistake"><summary>{says}</summary>'
+        f"{corrections(chapter, mistake)}</details>"
+    )
     picture = picture_of(mistake.says)
     return f"<li>{told}{_symptom(picture.name, root) if picture else ''}</li>\n"
 
@@ -52,7 +49,7 @@ def _item(chapter: Chapter, mistake: Misconception, root: str) -> str:
 def corrections(chapter: Chapter, mistake: Misconception) -> str:
     """What mends a mistake, as a difference between two versions of the reference's file."""
     right = chapter.reference_file.read_text(encoding="utf-8")
-    return difference(spoilt(right, [mistake]), right)
+    return difference(spoilt(right, mistake.edits), right)
 
 
 def _symptom(picture: str, root: str) -> str:

@@ -54,8 +54,7 @@ def test_a_mistake_that_is_not_reached_is_not_tried_and_nothing_is_lost(grader):
             if key in reference._answers:
                 continue
             skipped += 1
-            request = {"function": e.function, "name": e.name, "fill": "names"}
-            asked = reference._ask({**request, "mistakes": list(mistakes)})
+            asked = reference._ask(reference._request(e, mistakes, {"fill": "names"}))
             assert "LookupError" in str(asked.get("error")) or not differences(answer, asked)
     assert skipped > 100
 

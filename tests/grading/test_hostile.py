@@ -134,6 +134,7 @@ def test_files_are_not_to_be_touched_or_read(impatient, submit, tmp_path):
         ROOT / "ddpm_ref" / "embeddings.py",
         ROOT / "solutions" / "ch02_embeddings" / "embeddings.py",
         ROOT / "checks" / "experiments" / "ch02_embeddings.py",
+        ROOT / "checks" / "mistakes" / "ch02_embeddings.py",
     ]
     code = "import os, shutil\ndone = []\n"
     for attempt in (

@@ -10,6 +10,11 @@ from docs.tools.stamped import figure
     "checks/experiments/ch05_forward_noise.py",
     "checks/experiments/ch06_loss.py",
     "checks/experiments/ch07_sampling.py",
+    "checks/mistakes/ch03_residual_block.py",
+    "checks/mistakes/ch04_unet.py",
+    "checks/mistakes/ch05_forward_noise.py",
+    "checks/mistakes/ch06_loss.py",
+    "checks/mistakes/ch07_sampling.py",
     "checks/compare.py",
     "checks/lab.py",
 )
