@@ -28,9 +28,11 @@ from ddpm_ref import console
 from ddpm_ref.data import DATASETS
 from ddpm_ref.files import write_json
 from ddpm_ref.judge import appoint_referee, class_accuracy, frechet_distance
+from ddpm_ref.launch import fit_to_dataset, train
+from ddpm_ref.painting import load_painter
 from ddpm_ref.pictures import grid, save_picture, stack
 from ddpm_ref.presets import RunConfig, preset
-from ddpm_ref.runs import fit_to_dataset, load_painter, make_folder, train
+from ddpm_ref.runs import make_folder
 
 RESULTS = Path(__file__).parent / "results"
 # name: (part of the recipe, what is changed in it)

@@ -52,10 +52,13 @@ from ddpm_ref.judge import (
     save_judge,
     train_judge,
 )
+from ddpm_ref.launch import train
+from ddpm_ref.painting import Painter, load_painter
 from ddpm_ref.pictures import grid, save_picture
 from ddpm_ref.precision import allow_tf32, select_precision
 from ddpm_ref.presets import PRESETS, RunConfig, SampleConfig, for_images, preset
-from ddpm_ref.runs import Painter, Run, load_painter, make_folder, make_model, train
+from ddpm_ref.recipes import make_model
+from ddpm_ref.runs import Run, make_folder
 from ddpm_ref.training import select_device
 
 RESULTS = Path(__file__).parent / "results"

@@ -22,9 +22,10 @@ from rich.table import Table
 
 from ddpm_ref import console
 from ddpm_ref.files import write_json
+from ddpm_ref.launch import fit_to_dataset, train
 from ddpm_ref.precision import PRECISIONS
 from ddpm_ref.presets import preset
-from ddpm_ref.runs import Run, fit_to_dataset, train
+from ddpm_ref.runs import Run
 from ddpm_ref.training import select_device
 
 RESULTS = Path(__file__).parent / "results"

@@ -107,9 +107,11 @@ def _one(name: str, work: Path) -> None:
     from ddpm_ref.data import load_dataset
     from ddpm_ref.errors import UserError
     from ddpm_ref.judge import appoint_referee, class_accuracy
+    from ddpm_ref.launch import train
+    from ddpm_ref.painting import load_painter
     from ddpm_ref.pictures import encode, grid
     from ddpm_ref.presets import preset
-    from ddpm_ref.runs import Run, load_painter, train
+    from ddpm_ref.runs import Run
 
     torch.set_num_threads(1)
     config = preset("demo")

@@ -27,7 +27,16 @@ CHAPTERS = {
     "ch09_clip.clip": "clip.clip",
 }
 # What uses them; imported first, so that nothing keeps a name of ours.
-_USERS = ("jobs", "runs", "evaluation", "report", "clip.loss", "clip.drawing", "clip.scores")
+_USERS = (
+    "jobs",
+    "launch",
+    "painting",
+    "evaluation",
+    "report",
+    "clip.loss",
+    "clip.drawing",
+    "clip.scores",
+)
 
 _room: list[Path] = []  # the folder, once there is one
 

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from ddpm_ref.judge import Referee, class_accuracy, frechet_distance
+from ddpm_ref.painting import Painter
 from ddpm_ref.presets import SampleConfig
-from ddpm_ref.runs import Painter
 
 
 def evaluate(

@@ -4,7 +4,6 @@ It stops at a count of images or by the clock, in the middle of an epoch where i
 and goes on to the bit; it watches the loss; and several processes may share it.
 """
 
-import math
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -132,7 +131,6 @@ def run_training(
     """
     hooks = hooks or Hooks()
     world = state.world
-    total_steps = math.ceil(config.images / config.batch_size)
     began = time.monotonic() - state.seconds
     saved = time.monotonic()
     images_a_step = config.batch_size
@@ -143,7 +141,7 @@ def run_training(
 
     def over() -> bool:
         nonlocal interrupted
-        if state.step >= total_steps:
+        if state.step >= config.steps:
             return True
         # Several processes have to agree, which costs time: they ask each other every tenth step.
         if world.size > 1 and state.step % 10:
@@ -156,7 +154,7 @@ def run_training(
         if config.seconds is None or state.lr_schedule is None:
             return
         passed = torch.stack(world.gather(torch.tensor(now() / config.seconds))).max().item()
-        position = int(passed * total_steps)
+        position = int(passed * config.steps)
         if passed > config.decay_from and position > state.lr_schedule.last_epoch:
             state.lr_schedule.last_epoch = position - 1
             state.lr_schedule.step()

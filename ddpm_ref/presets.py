@@ -1,5 +1,6 @@
 """Recipes: everything that decides how a run turns out, in one frozen dataclass a concern."""
 
+import math
 from dataclasses import asdict, dataclass, field, fields, replace
 from types import UnionType
 from typing import get_args, get_origin, get_type_hints
@@ -69,6 +70,11 @@ class TrainConfig:
     val_images: int = 1000  # at most so many are validated on after each epoch
     sample_every: int = 1  # epochs between two pictures of progress
     seed: int = 0
+
+    @property
+    def steps(self) -> int:
+        """Of the optimiser, in all."""
+        return math.ceil(self.images / self.batch_size)
 
 
 @dataclass(frozen=True)

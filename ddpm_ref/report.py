@@ -12,8 +12,10 @@ from PIL import Image
 from ddpm_ref.clip.scores import CLIP_ROWS, clip_ways
 from ddpm_ref.errors import UserError
 from ddpm_ref.files import write_atomically
+from ddpm_ref.painting import Painter
 from ddpm_ref.pictures import curves, encode, grid, stack, zoom_for
-from ddpm_ref.runs import Painter, Run, steps_of, with_sampling
+from ddpm_ref.recipes import steps_of, with_sampling
+from ddpm_ref.runs import Run
 
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem;

@@ -22,7 +22,7 @@ from ddpm_ref.files import read_tensors
 from ddpm_ref.jobs import Diverged
 from ddpm_ref.judge import load_judge
 from ddpm_ref.presets import preset
-from ddpm_ref.runs import make_model
+from ddpm_ref.recipes import make_model
 
 SOURCE = Path(__file__).resolve().parent.parent / "benchmarks" / "cifar10.py"
 spec = importlib.util.spec_from_file_location("cifar10", SOURCE)

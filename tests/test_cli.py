@@ -17,10 +17,12 @@ from PIL import Image, ImageSequence
 from safetensors import safe_open
 from typer.testing import CliRunner
 
-from ddpm_ref import pictures, runs
+from ddpm_ref import launch, painting, pictures
 from ddpm_ref.cli import app
 from ddpm_ref.data import load_dataset
-from ddpm_ref.runs import Run, load_painter, with_sampling
+from ddpm_ref.painting import load_painter
+from ddpm_ref.recipes import with_sampling
+from ddpm_ref.runs import Run
 
 ESCAPE = "\x1b"
 SMALL = ["--base-width", "8", "--batch-size", "8", "--timesteps", "20", "--device", "cpu"]
@@ -100,7 +102,7 @@ def recipe_of(monkeypatch):
             ddpm("train", *options.split(), "--device", "cpu")
         return caught.value.args
 
-    monkeypatch.setattr(runs, "train", begin)
+    monkeypatch.setattr(launch, "train", begin)
     return recipe
 
 
@@ -249,7 +251,7 @@ def frames_of(path):
 
 @pytest.mark.parametrize("chunk", [100, 4])
 def test_the_animation_goes_from_noise_to_the_samples(run, monkeypatch, chunk):
-    monkeypatch.setattr(runs, "CHUNK", chunk)  # also when pictures are drawn a few at a time
+    monkeypatch.setattr(painting, "CHUNK", chunk)  # also when pictures are drawn a few at a time
     ddpm("sample", run.folder, "-n", 1, "--sampler", "ddim", "--steps", 6, "--gif", "a.gif")
     frames = frames_of("a.gif")
     assert len(frames) in (7, 8)  # the noise, six steps, the last of which may stand once or twice

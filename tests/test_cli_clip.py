@@ -11,14 +11,16 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner
 
-from ddpm_ref import runs, shapes
+from ddpm_ref import shapes
 from ddpm_ref.cli import app
 from ddpm_ref.clip import models
 from ddpm_ref.clip.drawing import SCALE, Guide, best_of, draw_guided, texts_of
 from ddpm_ref.clip.models import load_clip
 from ddpm_ref.data import load_dataset, to_image
+from ddpm_ref.files import read_tensors
+from ddpm_ref.painting import load_painter
 from ddpm_ref.pictures import to_pil
-from ddpm_ref.runs import load_painter, with_sampling
+from ddpm_ref.recipes import with_sampling
 
 
 def ddpm(*arguments, code=0):
@@ -241,8 +243,7 @@ def test_training_with_a_clip_loss(tmp_path):
     config = json.loads((tmp_path / "r5" / "config.json").read_text())["config"]
     assert config["train"]["clip_loss"] == 5
     a, b = (
-        runs.read_tensors(tmp_path / f"r{w}" / "checkpoints" / "last.safetensors")[0]
-        for w in (0, 5)
+        read_tensors(tmp_path / f"r{w}" / "checkpoints" / "last.safetensors")[0] for w in (0, 5)
     )
     assert a.keys() == b.keys()  # nothing of CLIP is kept in a checkpoint
     assert any(not torch.equal(a[k], b[k]) for k in a if k.startswith("model."))

@@ -370,14 +370,14 @@ def run(tmp_path_factory):
 
 def test_drawing_in_portions(run, clip, monkeypatch):
     """A hundred at a time or two: the same pictures, each guided by its own text."""
-    from ddpm_ref import runs
+    from ddpm_ref import painting
 
-    painter = runs.load_painter(run.folder)
+    painter = painting.load_painter(run.folder)
     model = ClipModel(clip, letters, "fake")
     y, noise = torch.arange(5), painter.noise(5, 0)
     how, texts = painter.config.sample, directions(5)
     whole = draw_guided(painter, model, texts, y, noise, how, Guide())
-    monkeypatch.setattr(runs, "CHUNK", 2)
+    monkeypatch.setattr(painting, "CHUNK", 2)
     parts = draw_guided(painter, model, texts, y, noise, how, Guide())
     assert torch.allclose(whole, parts, atol=1e-3)
     one = draw_guided(painter, model, texts[3:4], y[3:4], noise[3:4], how, Guide())
@@ -386,7 +386,7 @@ def test_drawing_in_portions(run, clip, monkeypatch):
 
 def test_memory_stays_flat(run, clip, monkeypatch):
     """However many candidates, a hundred at a time: no batch is larger, and none is held."""
-    from ddpm_ref.runs import load_painter
+    from ddpm_ref.painting import load_painter
 
     painter, largest = load_painter(run.folder), []
     forward = painter.model.forward

@@ -19,7 +19,7 @@ from ddpm_ref.clip.models import load_clip, reachable, read_small, write_small
 from ddpm_ref.clip.train import SETTINGS, Captioned, contrastive_loss, train_clip, zero_shot
 from ddpm_ref.data import load_dataset, to_model_range
 from ddpm_ref.errors import UserError
-from ddpm_ref.runs import make_schedule
+from ddpm_ref.recipes import make_schedule
 
 HELD_OUT = 10**9
 

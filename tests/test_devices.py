@@ -34,23 +34,23 @@ import tiny
 WORK = {
     "training": """
         config, folder = tiny.config(images=108, min_snr_gamma=5.0), here / device
-        runs.train(config, tiny.shapes(), folder, device)
-        result = runs.load_painter(folder).model.state_dict()
+        launch.train(config, tiny.shapes(), folder, device)
+        result = load_painter(folder).model.state_dict()
     """,
     "training, gone on with": """
         folder = here / f"resumed-{device}"
-        runs.train(tiny.config(images=60), tiny.shapes(), folder, device)
-        runs.train(tiny.config(images=120), tiny.shapes(), folder, device, resume=True)
-        result = runs.load_painter(folder).model.state_dict()
+        launch.train(tiny.config(images=60), tiny.shapes(), folder, device)
+        launch.train(tiny.config(images=120), tiny.shapes(), folder, device, resume=True)
+        result = load_painter(folder).model.state_dict()
     """,
     "training with a CLIP loss": """
         folder = here / f"clip-{device}"
-        runs.train(tiny.config(images=36, clip_loss=0.5), tiny.shapes(), folder, device)
-        result = runs.load_painter(folder).model.state_dict()
+        launch.train(tiny.config(images=36, clip_loss=0.5), tiny.shapes(), folder, device)
+        result = load_painter(folder).model.state_dict()
     """,
     "drawing": """
-        runs.train(tiny.config(images=12), tiny.shapes(), here / f"new-{device}", "cpu")
-        painter, result = runs.load_painter(here / f"new-{device}", device=device), {}
+        launch.train(tiny.config(images=12), tiny.shapes(), here / f"new-{device}", "cpu")
+        painter, result = load_painter(here / f"new-{device}", device=device), {}
         for sampler in ("ddim", "dpm", "ddpm"):
             for scale, interval in ((0.0, None), (1.0, None), (2.0, None), (2.0, (4, 12))):
                 how, y = SampleConfig(sampler, 3, 0.5, scale, interval), torch.arange(3)
@@ -58,7 +58,7 @@ WORK = {
                 result[f"{sampler} {scale} {interval}"] = x
     """,
     "drawing with CLIP": """
-        painter, model = runs.load_painter("demo", device=device), load_clip("shapes", device=device)
+        painter, model = load_painter("demo", device=device), load_clip("shapes", device=device)
         texts, how = texts_of(model, ["a photo of a red star"] * 2), SampleConfig("ddim", 3)
         y, noise, result = torch.tensor([3, 3]), painter.noise(2, 0), {}
         for name, guide in (("all", Guide()), ("fast", Guide(through_model=False, views=2))):
@@ -83,11 +83,12 @@ WORK = {
 }
 
 COMPARE = """
-from ddpm_ref import runs
+from ddpm_ref import launch
 from ddpm_ref.clip.drawing import Guide, draw_guided, texts_of
 from ddpm_ref.clip.models import load_clip
 from ddpm_ref.data import to_model_range
 from ddpm_ref.judge import frechet_distance, kernel_distance, load_judge, train_judge
+from ddpm_ref.painting import load_painter
 from ddpm_ref.presets import DataConfig, SampleConfig
 from ddpm_ref.shipped import shipped_judge
 here, pixels = Path(sys.argv[1]), tiny.shapes().images

@@ -13,7 +13,8 @@ from ddpm_ref.distributed import World, join_world
 from ddpm_ref.errors import UserError
 from ddpm_ref.files import read_tensors
 from ddpm_ref.jobs import validate_by_timestep as validate
-from ddpm_ref.runs import Run, make_model
+from ddpm_ref.recipes import make_model
+from ddpm_ref.runs import Run
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 
@@ -87,7 +88,7 @@ sys.path.insert(0, {tests!r})
 import tiny
 from ddpm_ref.distributed import end_at_once, join_world, leave_world
 from ddpm_ref.loss import p_losses
-from ddpm_ref.runs import make_model
+from ddpm_ref.recipes import make_model
 from ddpm_ref.jobs import validate_by_timestep as validate
 
 torch.set_num_threads(1)

@@ -12,6 +12,7 @@ import torch
 from PIL import Image, ImageSequence
 
 from ddpm_ref.errors import UserError
+from ddpm_ref.painting import load_painter
 from ddpm_ref.pictures import (
     GAP,
     curves,
@@ -24,7 +25,7 @@ from ddpm_ref.pictures import (
     zoom_for,
 )
 from ddpm_ref.report import progression, sample_grid, write_report
-from ddpm_ref.runs import Run, load_painter
+from ddpm_ref.runs import Run
 
 
 def flat(*levels, size=4):

@@ -8,7 +8,7 @@ import torch
 
 from ddpm_ref.errors import UserError
 from ddpm_ref.presets import PRESETS, RunConfig, for_images, preset
-from ddpm_ref.runs import make_model, make_schedule
+from ddpm_ref.recipes import make_model, make_schedule
 from ddpm_ref.sampling import SAMPLERS
 
 NAMES = sorted(PRESETS)

@@ -14,7 +14,7 @@ import pytest
 import tiny
 import torch
 
-from ddpm_ref import files, runs, training
+from ddpm_ref import files, launch, training
 from ddpm_ref.errors import UserError
 from ddpm_ref.files import read_tensors
 from ddpm_ref.jobs import Hooks
@@ -32,7 +32,7 @@ def recipe(epochs: int = 30) -> RunConfig:
 def train(folder, config=None, resume=False, **hooks):
     # Shapes are not flipped by themselves; here they are, so that flips have to be resumed too.
     images = replace(tiny.shapes(), flip=True)
-    return runs.train(config or recipe(), images, folder, hooks=Hooks(**hooks), resume=resume)
+    return launch.train(config or recipe(), images, folder, hooks=Hooks(**hooks), resume=resume)
 
 
 def final(folder) -> tuple[dict, dict, list]:

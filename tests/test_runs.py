@@ -11,23 +11,16 @@ import tiny
 import torch
 from PIL import Image
 
-from ddpm_ref import jobs, runs
+from ddpm_ref import jobs, launch, painting, runs
 from ddpm_ref.errors import UserError
 from ddpm_ref.files import read_tensors, write_tensors
 from ddpm_ref.guidance import IntervalGuidance
 from ddpm_ref.jobs import Hooks
+from ddpm_ref.launch import draw_progress, fit_to_dataset
+from ddpm_ref.painting import export_weights, load_painter
 from ddpm_ref.presets import SampleConfig
-from ddpm_ref.runs import (
-    Run,
-    draw_progress,
-    export_weights,
-    fit_to_dataset,
-    free_name,
-    load_painter,
-    make_schedule,
-    steps_of,
-    with_sampling,
-)
+from ddpm_ref.recipes import make_schedule, steps_of, with_sampling
+from ddpm_ref.runs import Run, free_name
 
 
 @pytest.fixture(scope="module")
@@ -93,10 +86,10 @@ def test_a_run_is_never_put_where_something_is(tmp_path, kind):
 def test_a_recipe_that_cannot_be_leaves_no_folder(tmp_path):
     broken = replace(tiny.CONFIG, model=replace(tiny.CONFIG.model, base_width=12))
     with pytest.raises(ValueError, match="12"):
-        runs.train(broken, tiny.shapes(), tmp_path / "run", torch.device("cpu"))
+        launch.train(broken, tiny.shapes(), tmp_path / "run", torch.device("cpu"))
     too_large = tiny.config(batch_size=500)
     with pytest.raises(ValueError, match="500"):
-        runs.train(too_large, tiny.shapes(), tmp_path / "run", torch.device("cpu"))
+        launch.train(too_large, tiny.shapes(), tmp_path / "run", torch.device("cpu"))
     assert tiny.tree(tmp_path) == {}
 
 
@@ -114,7 +107,7 @@ def test_checkpoints_every_few_epochs_and_at_the_end(tmp_path):
         kept.append(last and last["epoch"])
 
     recipe = tiny.config(images=5 * 108, checkpoint_every=2, sample_every=9)
-    assert runs.train(recipe, tiny.shapes(), folder, hooks=Hooks(on_epoch=look))
+    assert launch.train(recipe, tiny.shapes(), folder, hooks=Hooks(on_epoch=look))
     assert kept == [None, 2, 2, 4, 5]
     losses = {row["epoch"]: row["val_loss"] for row in Run(folder).metrics()}
     assert header(Run(folder), "best")["epoch"] == min((2, 4, 5), key=losses.get)
@@ -123,7 +116,7 @@ def test_checkpoints_every_few_epochs_and_at_the_end(tmp_path):
 def test_a_training_that_the_clock_ends_is_kept_too(tmp_path, monkeypatch):
     monkeypatch.setattr(jobs, "time", tiny.ticking_clock())
     recipe = tiny.config(images=10**6, checkpoint_every=10**6, seconds=60.0)
-    assert runs.train(recipe, tiny.shapes(), tmp_path / "run")
+    assert launch.train(recipe, tiny.shapes(), tmp_path / "run")
     run = Run(tmp_path / "run")
     assert header(run, "last")["step"] == run.metrics()[-1]["step"] > 0
     assert run.metrics()[-1]["learning_rate"] < 0.1 * recipe.train.learning_rate
@@ -131,39 +124,39 @@ def test_a_training_that_the_clock_ends_is_kept_too(tmp_path, monkeypatch):
     asked = itertools.count()
     longer = replace(recipe, train=replace(recipe.train, seconds=None))
     hooks = Hooks(interrupted=lambda: next(asked) > 30)
-    assert not runs.train(longer, tiny.shapes(), tmp_path / "run", hooks=hooks, resume=True)
+    assert not launch.train(longer, tiny.shapes(), tmp_path / "run", hooks=hooks, resume=True)
     assert run.metrics()[-1]["learning_rate"] == recipe.train.learning_rate
 
 
 def test_a_training_killed_before_its_first_checkpoint_begins_anew(tmp_path, monkeypatch):
     """The row of its first epoch was written already, and must not stand there twice."""
-    recipe, save = tiny.config(images=2 * 108), runs.save_checkpoint
+    recipe, save = tiny.config(images=2 * 108), launch.save_checkpoint
 
     def killed(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(runs, "save_checkpoint", killed)
+    monkeypatch.setattr(launch, "save_checkpoint", killed)
     with pytest.raises(KeyboardInterrupt):
-        runs.train(recipe, tiny.shapes(), tmp_path / "run")
+        launch.train(recipe, tiny.shapes(), tmp_path / "run")
     assert [row["epoch"] for row in Run(tmp_path / "run").metrics()] == [1]
-    monkeypatch.setattr(runs, "save_checkpoint", save)
-    assert runs.train(recipe, tiny.shapes(), tmp_path / "run", resume=True)
+    monkeypatch.setattr(launch, "save_checkpoint", save)
+    assert launch.train(recipe, tiny.shapes(), tmp_path / "run", resume=True)
     assert [row["epoch"] for row in Run(tmp_path / "run").metrics()] == [1, 2]
 
 
 def test_a_training_killed_between_checkpoints_repeats_what_was_lost(tmp_path):
     recipe = tiny.config(images=4 * 108, checkpoint_every=2, sample_every=9)
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    runs.train(recipe, tiny.shapes(), whole)
+    launch.train(recipe, tiny.shapes(), whole)
 
     def die(state, metrics):
         if state.epoch == 3:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        runs.train(recipe, tiny.shapes(), killed, hooks=Hooks(on_epoch=die))
+        launch.train(recipe, tiny.shapes(), killed, hooks=Hooks(on_epoch=die))
     assert len(Run(killed).metrics()) == 3
-    assert runs.train(recipe, tiny.shapes(), killed, resume=True)
+    assert launch.train(recipe, tiny.shapes(), killed, resume=True)
     tensors = [read_tensors(Run(folder).checkpoint("last"))[0] for folder in (whole, killed)]
     assert all(torch.equal(value, tensors[1][key]) for key, value in tensors[0].items())
     assert [row["epoch"] for row in Run(killed).metrics()] == [1, 2, 3, 4]
@@ -175,10 +168,12 @@ def test_compiling_is_left_to_the_machine_where_the_recipe_does(tmp_path, monkey
         raise RuntimeError("no compiler")
 
     monkeypatch.setattr(torch, "compile", broken)
-    assert not runs.can_compile(torch.device("cuda"))
-    assert runs.train(tiny.config(images=12, compile=None), tiny.shapes(), tmp_path / "run", "cpu")
+    assert not launch.can_compile(torch.device("cuda"))
+    assert launch.train(
+        tiny.config(images=12, compile=None), tiny.shapes(), tmp_path / "run", "cpu"
+    )
     with pytest.raises(RuntimeError, match="no compiler"):
-        runs.train(tiny.config(images=12, compile=True), tiny.shapes(), tmp_path / "b", "cpu")
+        launch.train(tiny.config(images=12, compile=True), tiny.shapes(), tmp_path / "b", "cpu")
 
 
 def test_a_folder_that_is_no_run(tmp_path):
@@ -225,9 +220,9 @@ def test_a_compiled_model_is_trained(tmp_path, monkeypatch):
 
     monkeypatch.setattr(torch, "compile", eagerly)
     recipe = tiny.config(images=24)
-    runs.train(recipe, tiny.shapes(), tmp_path / "plain")
+    launch.train(recipe, tiny.shapes(), tmp_path / "plain")
     with_compiler = replace(recipe, train=replace(recipe.train, compile=True))
-    runs.train(with_compiler, tiny.shapes(), tmp_path / "compiled")
+    launch.train(with_compiler, tiny.shapes(), tmp_path / "compiled")
     assert len(compiled) == 1
     plain, same = (load_painter(tmp_path / name).model for name in ("plain", "compiled"))
     for p, q in zip(plain.parameters(), same.parameters(), strict=True):
@@ -240,26 +235,26 @@ def test_a_run_goes_on_with_its_own_classes_only(tmp_path):
     names = ("cat", *images.classes[1:])
     with pytest.raises(UserError, match="has learnt circle"):
         recipe = tiny.config(images=120)
-        runs.train(recipe, replace(images, classes=names), run.folder, resume=True)
+        launch.train(recipe, replace(images, classes=names), run.folder, resume=True)
 
 
 def test_a_new_length_is_kept(tmp_path):
     run = tiny.make_run(tmp_path / "run", images=60)
-    runs.train(tiny.config(images=120), tiny.shapes(), run.folder, resume=True)
+    launch.train(tiny.config(images=120), tiny.shapes(), run.folder, resume=True)
     assert run.config().train.images == 120
 
 
 def test_two_processes_do_not_train_in_one_folder(tmp_path):
     run = tiny.make_run(tmp_path / "run", images=60)
     with run.alone(), pytest.raises(UserError, match="Another process"):
-        runs.train(tiny.config(images=120), tiny.shapes(), run.folder, resume=True)
-    assert runs.train(tiny.config(images=120), tiny.shapes(), run.folder, resume=True)
+        launch.train(tiny.config(images=120), tiny.shapes(), run.folder, resume=True)
+    assert launch.train(tiny.config(images=120), tiny.shapes(), run.folder, resume=True)
 
 
 def test_few_timesteps(tmp_path):
     """Fewer than the steps of the pictures of progress."""
     recipe = replace(tiny.CONFIG, diffusion=replace(tiny.CONFIG.diffusion, timesteps=5))
-    assert runs.train(recipe, tiny.shapes(), tmp_path / "run")
+    assert launch.train(recipe, tiny.shapes(), tmp_path / "run")
 
 
 DAMAGES = {
@@ -366,7 +361,7 @@ def test_a_painter_lies_in_memory_as_its_precision_wants_it(tmp_path, monkeypatc
         asked.append((device.type, precision))
         return torch.channels_last
 
-    monkeypatch.setattr(runs, "memory_format", layout)
+    monkeypatch.setattr(painting, "memory_format", layout)
     painter = load_painter(run.folder)
     assert asked == [("cpu", painter.precision)]
     assert painter.model.stem.weight.is_contiguous(memory_format=torch.channels_last)
@@ -374,7 +369,7 @@ def test_a_painter_lies_in_memory_as_its_precision_wants_it(tmp_path, monkeypatc
 
 @pytest.mark.parametrize(("trained", "drawn"), [("fp32", False), ("auto", True), ("fp16", True)])
 def test_pictures_are_drawn_in_half_precision_where_it_suits(painter, monkeypatch, trained, drawn):
-    monkeypatch.setattr(runs, "select_precision", lambda asked, device: {"auto": "bf16"}[asked])
+    monkeypatch.setattr(painting, "select_precision", lambda asked, device: {"auto": "bf16"}[asked])
     recipe = replace(painter.config, train=replace(painter.config.train, precision=trained))
     painter, how, seen = replace(painter, config=recipe), SampleConfig(steps=2), []
     hook = painter.model.register_forward_hook(
@@ -460,7 +455,7 @@ def test_drawing_in_chunks_is_drawing_at_once(monkeypatch, painter, sampler):
     y, noise = torch.arange(7), painter.noise(7, seed=0)
     how = SampleConfig(sampler=sampler, steps=4, guidance_scale=2.0)
     at_once = painter.draw(y, noise, how)
-    monkeypatch.setattr(runs, "CHUNK", 3)
+    monkeypatch.setattr(painting, "CHUNK", 3)
     took, seen = [], []
     in_chunks = painter.draw(
         *(y, noise, how), callback=lambda i, t, x_t, x_0: seen.append((i, t)), advance=took.append

@@ -9,8 +9,8 @@ from ddpm_ref.clip.models import load_clip
 from ddpm_ref.data import CIFAR10_CLASSES
 from ddpm_ref.errors import UserError
 from ddpm_ref.judge import load_judge
+from ddpm_ref.painting import load_painter
 from ddpm_ref.presets import DataConfig
-from ddpm_ref.runs import load_painter
 from ddpm_ref.shapes import CLASSES
 
 PHOTOS = DataConfig(dataset="folder", image_size=32)

@@ -11,6 +11,7 @@ from torch import nn
 
 from ddpm_ref.data import ImageSet, load_dataset, make_loaders
 from ddpm_ref.diffusion import NoiseSchedule
+from ddpm_ref.launch import train
 from ddpm_ref.precision import make_scaler
 from ddpm_ref.presets import (
     DataConfig,
@@ -20,7 +21,8 @@ from ddpm_ref.presets import (
     SampleConfig,
     TrainConfig,
 )
-from ddpm_ref.runs import Run, make_model, train
+from ddpm_ref.recipes import make_model
+from ddpm_ref.runs import Run
 from ddpm_ref.training import (
     ExponentialMovingAverage,
     TrainingState,
@@ -68,13 +70,12 @@ def make_run(folder: Path, **train_settings) -> Run:
 
 
 def make_state(recipe: RunConfig, images: ImageSet, seed: int = 0):
-    """Fresh moving parts, as `ddpm_ref.runs.train` makes them: state, training and validation loader."""
+    """Fresh moving parts, as `ddpm_ref.launch.train` makes them: state, training and validation loader."""
     torch.manual_seed(seed)
     model, knobs = make_model(recipe), recipe.train
     loaders = make_loaders(images.images, images.labels, knobs.batch_size, flip=False)
     optimizer = make_optimizer(model, knobs.learning_rate, knobs.betas, knobs.weight_decay)
-    total_steps = -(-knobs.images // knobs.batch_size)
-    lr_schedule = make_lr_schedule(optimizer, total_steps, knobs.warmup_steps, knobs.decay_from)
+    lr_schedule = make_lr_schedule(optimizer, knobs.steps, knobs.warmup_steps, knobs.decay_from)
     ema = None if knobs.ema_decay is None else ExponentialMovingAverage(model, knobs.ema_decay)
     scaler = make_scaler(torch.device("cpu"), knobs.precision)
     state = TrainingState(model, optimizer, lr_schedule, scaler, ema, loaders[0].generator)

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from checks.lab import conditions, filled, normal
 from ddpm_ref import unet
 from ddpm_ref.blocks import ResidualBlock
+from ddpm_ref.painting import Painter, load_painter
 from ddpm_ref.pictures import grid, save_picture, stack
-from ddpm_ref.runs import Painter, load_painter, make_model
+from ddpm_ref.recipes import make_model
 
 SEED = 3  # of the noise
 

@@ -12,8 +12,8 @@ from checks.show.shapes import table, walk
 from ddpm_ref.data import load_dataset
 from ddpm_ref.diffusion import predict_x0, q_sample
 from ddpm_ref.loss import training_step
+from ddpm_ref.painting import Painter, load_painter
 from ddpm_ref.pictures import grid, save_picture, stack
-from ddpm_ref.runs import Painter, load_painter
 from ddpm_ref.training import make_optimizer
 
 SECONDS = 10.0  # of training, where the shipped weights do not fit

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ddpm_ref.data import load_dataset
-from ddpm_ref.runs import Painter, load_painter
+from ddpm_ref.painting import Painter, load_painter
 
 BUCKETS = 20  # of equal width, over 0…T−1
 PICTURES = 48  # in each of them

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from ddpm_ref import sampling
 from ddpm_ref.diffusion import NoiseSchedule
+from ddpm_ref.painting import Painter, load_painter
 from ddpm_ref.pictures import grid, save_picture, stack
-from ddpm_ref.runs import Painter, load_painter
 
 STEPS = 20
 SHOWN = (0, 3, 6, 9, 12, 15)  # steps of the walk that are drawn

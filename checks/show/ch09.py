@@ -5,9 +5,9 @@ from pathlib import Path
 import torch
 
 from ddpm_ref.clip.models import load_clip
+from ddpm_ref.painting import load_painter
 from ddpm_ref.pictures import grid, save_picture, stack
 from ddpm_ref.presets import SampleConfig
-from ddpm_ref.runs import load_painter
 
 CLASS, CANDIDATES, KEEP = "heart", 16, 4
 

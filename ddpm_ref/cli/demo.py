@@ -51,7 +51,8 @@ def demo(
         at_least("--seconds", seconds, 1)
         config = replace(config, train=replace(config.train, seconds=seconds))
     at_least("--n", n, 2)
-    from ddpm_ref.runs import Run, free_name, load_painter
+    from ddpm_ref.painting import load_painter
+    from ddpm_ref.runs import Run, free_name
 
     run = Run(train_and_show(config, free_name(out), device))
     painter = load_painter(run.folder, device=pick_device(device))

@@ -79,12 +79,9 @@ def sample(
     import torch
 
     from ddpm_ref import pictures
-    from ddpm_ref.runs import (
-        load_painter,
-        make_folder,
-        steps_of,
-        with_sampling,
-    )
+    from ddpm_ref.painting import load_painter
+    from ddpm_ref.recipes import steps_of, with_sampling
+    from ddpm_ref.runs import make_folder
     from ddpm_ref.shipped import shipped_model
 
     if preset is not None:
@@ -154,8 +151,8 @@ def _save_gif(noise, frames: list, x, across: int, titles, path: Path) -> None:
     """Frames were kept chunk by chunk: put the chunks of each step back together."""
     import torch
 
+    from ddpm_ref.painting import CHUNK
     from ddpm_ref.pictures import grid, save_animation
-    from ddpm_ref.runs import CHUNK
 
     chunks = -(-len(noise) // CHUNK)
     per_chunk = len(frames) // chunks

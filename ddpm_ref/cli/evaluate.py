@@ -107,7 +107,8 @@ def evaluate(
     at_least("--n", n, 2)
     if not clip and (clip_model or clip_weights or templates or pictures):
         raise UserError("--clip-model, --clip-weights, --template and --pictures go with --clip.")
-    from ddpm_ref.runs import load_painter, with_sampling
+    from ddpm_ref.painting import load_painter
+    from ddpm_ref.recipes import with_sampling
 
     painter = load_painter(model, checkpoint, pick_device(device))
     how = with_sampling(
@@ -150,7 +151,8 @@ def draw_and_score(
     from ddpm_ref.data import to_model_range
     from ddpm_ref.evaluation import evaluate
     from ddpm_ref.judge import appoint_referee
-    from ddpm_ref.runs import Run, make_folder, steps_of
+    from ddpm_ref.recipes import steps_of
+    from ddpm_ref.runs import Run, make_folder
 
     run = Run(model) if model is not None and model.is_dir() else None
     data = painter.config.data

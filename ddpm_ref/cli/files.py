@@ -31,8 +31,9 @@ def report(
     code: Code = None,
 ) -> None:
     """Put a run into one HTML file: recipe, curves, pictures, scores."""
+    from ddpm_ref.painting import load_painter
     from ddpm_ref.report import write_report
-    from ddpm_ref.runs import Run, load_painter, make_folder
+    from ddpm_ref.runs import Run, make_folder
 
     existing = Run(run)
     path = place("--out", out or run / "report.html")
@@ -44,7 +45,9 @@ def report(
 @app.command()
 def info(model: Model = None, checkpoint: Checkpoint = "last", json_file: Json = None) -> None:
     """Say what a checkpoint or a run is: data, size, recipe, how far it got."""
-    from ddpm_ref.runs import Run, load_painter, steps_of
+    from ddpm_ref.painting import load_painter
+    from ddpm_ref.recipes import steps_of
+    from ddpm_ref.runs import Run
 
     painter = load_painter(model, checkpoint)
     config = painter.config
@@ -83,7 +86,8 @@ def export(
     checkpoint: Checkpoint = "last",
 ) -> None:
     """Write only the weights that drawing needs, in half precision, to pass a model on."""
-    from ddpm_ref.runs import export_weights, load_painter, make_folder
+    from ddpm_ref.painting import export_weights, load_painter
+    from ddpm_ref.runs import make_folder
 
     painter = load_painter(model, checkpoint)
     make_folder(out.parent)

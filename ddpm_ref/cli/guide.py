@@ -123,7 +123,8 @@ def guide(
     at_least("--number", number, 1)
     at_least("--views", views, 0)
     from ddpm_ref.clip.drawing import NORMALISED_SCALE, SCALE, Guide, draw_guided, texts_of
-    from ddpm_ref.runs import load_painter, steps_of, with_sampling
+    from ddpm_ref.painting import load_painter
+    from ddpm_ref.recipes import steps_of, with_sampling
 
     clip_scale = scale("--clip-scale", clip_scale)
     if clip_scale is None:

@@ -81,8 +81,10 @@ def rerank(
     if keep > candidates:
         raise UserError(f"--keep must be at most the {candidates} --candidates, got {keep}.")
     from ddpm_ref.clip.drawing import best_of
+    from ddpm_ref.painting import load_painter
     from ddpm_ref.pictures import save_picture, stack, to_pil
-    from ddpm_ref.runs import load_painter, make_folder, steps_of, with_sampling
+    from ddpm_ref.recipes import steps_of, with_sampling
+    from ddpm_ref.runs import make_folder
 
     painter = load_painter(model, checkpoint, pick_device(device))
     labels = list(dict.fromkeys(painter.labels(classes or list(painter.classes))))

@@ -276,8 +276,10 @@ def train_and_show(
     from ddpm_ref.data import split_dataset
     from ddpm_ref.distributed import join_world, leave_world
     from ddpm_ref.jobs import Hooks
+    from ddpm_ref.launch import fit_to_dataset, train, train_borrowed
     from ddpm_ref.precision import select_precision
-    from ddpm_ref.runs import Run, fit_to_dataset, make_model, must_be_new, train, train_borrowed
+    from ddpm_ref.recipes import make_model
+    from ddpm_ref.runs import Run, must_be_new
 
     if not resume:
         must_be_new(folder)  # before the other processes are met: one of them will make it

@@ -15,8 +15,8 @@ from ddpm_ref.clip.clip import (
     similarity_matrix,
 )
 from ddpm_ref.clip.models import ClipModel
+from ddpm_ref.painting import Painter
 from ddpm_ref.presets import SampleConfig
-from ddpm_ref.runs import Painter
 
 SCALE, NORMALISED_SCALE = 30.0, 0.1
 

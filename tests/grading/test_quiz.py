@@ -24,7 +24,7 @@ from ddpm_ref.blocks import ResidualBlock
 from ddpm_ref.data import load_dataset, to_model_range
 from ddpm_ref.diffusion import predict_noise, predict_x0, q_sample
 from ddpm_ref.judge import load_judge
-from ddpm_ref.runs import load_painter
+from ddpm_ref.painting import load_painter
 from ddpm_ref.sampling import ddim_sample_loop
 from ddpm_ref.unet import UNet
 from docs.tools import keys as tool

@@ -16,8 +16,8 @@ def denoising() -> bytes:
     import torch
     from PIL import Image
 
+    from ddpm_ref.painting import load_painter
     from ddpm_ref.pictures import encode, grid
-    from ddpm_ref.runs import load_painter
     from ddpm_ref.sampling import ddim_sample_loop
 
     painter = load_painter(device="cpu")

@@ -170,7 +170,7 @@ def losses() -> str:
     from ddpm_ref import shapes
     from ddpm_ref.data import to_model_range
     from ddpm_ref.loss import losses_per_image
-    from ddpm_ref.runs import load_painter
+    from ddpm_ref.painting import load_painter
 
     painter, n = load_painter(device="cpu"), 100
     indices = range(100_000, 100_000 + n)  # none that it was trained on
@@ -212,7 +212,7 @@ def steps() -> str:
     """The same noise, drawn by three samplers in few and in many steps."""
     import torch
 
-    from ddpm_ref.runs import load_painter
+    from ddpm_ref.painting import load_painter
     from ddpm_ref.sampling import ddim_sample_loop, dpm_solver_2m
 
     painter, counts = load_painter(device="cpu"), [1, 2, 3, 5, 10, 50]
@@ -249,7 +249,7 @@ def scales() -> str:
     """The same noise, with the class followed more and more strongly."""
     import torch
 
-    from ddpm_ref.runs import load_painter
+    from ddpm_ref.painting import load_painter
     from ddpm_ref.sampling import ddim_sample_loop
 
     painter, factors, names = (
@@ -387,7 +387,7 @@ def gradients() -> str:
     from ddpm_ref.clip import clip_guidance, encode_prompts
     from ddpm_ref.clip.models import load_clip
     from ddpm_ref.diffusion import per_image, predict_x0
-    from ddpm_ref.runs import load_painter
+    from ddpm_ref.painting import load_painter
     from ddpm_ref.sampling import ddim_sample_loop
 
     painter, known = load_painter(device="cpu"), load_clip("shapes")

@@ -29,7 +29,7 @@ def walks() -> tuple[list[int], dict[tuple[str | None, float], tuple[list, list]
     """
     import torch
 
-    from ddpm_ref.runs import load_painter
+    from ddpm_ref.painting import load_painter
     from ddpm_ref.sampling import ddim_sample_loop
 
     painter = load_painter(device="cpu")
@@ -60,7 +60,7 @@ def data() -> str:
     """What lies where on the sheet: a row a walk, first each x_t, then each guess."""
     import json
 
-    from ddpm_ref.runs import load_painter
+    from ddpm_ref.painting import load_painter
 
     painter = load_painter(device="cpu")
     alpha_bars = painter.schedule.alpha_bars
