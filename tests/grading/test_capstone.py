@@ -100,7 +100,7 @@ from ddpm_ref.borrowed import borrow
 borrow("solutions")
 from ddpm_ref.data import load_dataset
 from ddpm_ref.presets import preset
-from ddpm_ref.runs import train_borrowed
+from ddpm_ref.launch import train_borrowed
 config = preset("demo")
 config = replace(config, train=replace(config.train, images=180, batch_size=32))
 train_borrowed(config, load_dataset("shapes", image_size=16, size=200), Path(FOLDER))
