@@ -25,7 +25,7 @@ import torch
 from PIL import Image
 
 from ddpm_ref import console
-from ddpm_ref.data import DATASETS
+from ddpm_ref.datasets import DATASETS
 from ddpm_ref.files import write_json
 from ddpm_ref.judge import appoint_referee, class_accuracy, frechet_distance
 from ddpm_ref.launch import fit_to_dataset, train

@@ -31,15 +31,8 @@ from rich.table import Table
 from torch import Tensor
 
 from ddpm_ref import console
-from ddpm_ref.data import (
-    DATASETS,
-    ImageSet,
-    has_test_part,
-    load_dataset,
-    split_dataset,
-    to_image,
-    to_model_range,
-)
+from ddpm_ref.data import split_dataset, to_image, to_model_range
+from ddpm_ref.datasets import DATASETS, ImageSet, has_test_part, load_dataset
 from ddpm_ref.errors import UserError
 from ddpm_ref.files import read_tensors, write_json, write_tensors
 from ddpm_ref.jobs import Diverged, Hooks

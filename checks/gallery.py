@@ -104,7 +104,7 @@ def _one(name: str, work: Path) -> None:
 
     import torch
 
-    from ddpm_ref.data import load_dataset
+    from ddpm_ref.datasets import load_dataset
     from ddpm_ref.errors import UserError
     from ddpm_ref.judge import appoint_referee, class_accuracy
     from ddpm_ref.launch import train

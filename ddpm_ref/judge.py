@@ -13,7 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ddpm_ref.data import ImageSet, has_test_part, load_dataset, split_dataset, to_model_range
+from ddpm_ref.data import split_dataset, to_model_range
+from ddpm_ref.datasets import ImageSet, has_test_part, load_dataset
 from ddpm_ref.errors import UserError, closest_hint
 from ddpm_ref.files import in_half_precision, load_weights, read_tensors, write_tensors
 from ddpm_ref.precision import autocast, select_precision

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from ddpm_ref.data import DeviceBatches, ImageSet, load_dataset, make_loaders
+from ddpm_ref.data import DeviceBatches, make_loaders
+from ddpm_ref.datasets import ImageSet, load_dataset
 from ddpm_ref.diffusion import NoiseSchedule
 from ddpm_ref.distributed import World
 from ddpm_ref.errors import UserError, readable

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 
-from ddpm_ref.data import CIFAR10_CLASSES
+from ddpm_ref.datasets import CIFAR10_CLASSES
 from ddpm_ref.errors import UserError
 from ddpm_ref.presets import DataConfig, preset
 

@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 
 from ddpm_ref import console
-from ddpm_ref.data import load_dataset
+from ddpm_ref.datasets import load_dataset
 from ddpm_ref.errors import UserError
 from ddpm_ref.files import read_tensors
 from ddpm_ref.jobs import Diverged

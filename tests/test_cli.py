@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 
 from ddpm_ref import launch, painting, pictures
 from ddpm_ref.cli import app
-from ddpm_ref.data import load_dataset
+from ddpm_ref.datasets import load_dataset
 from ddpm_ref.painting import load_painter
 from ddpm_ref.recipes import with_sampling
 from ddpm_ref.runs import Run

@@ -16,7 +16,8 @@ from ddpm_ref.cli import app
 from ddpm_ref.clip import models
 from ddpm_ref.clip.drawing import SCALE, Guide, best_of, draw_guided, texts_of
 from ddpm_ref.clip.models import load_clip
-from ddpm_ref.data import load_dataset, to_image
+from ddpm_ref.data import to_image
+from ddpm_ref.datasets import load_dataset
 from ddpm_ref.files import read_tensors
 from ddpm_ref.painting import load_painter
 from ddpm_ref.pictures import to_pil

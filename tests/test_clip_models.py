@@ -17,7 +17,8 @@ from ddpm_ref.clip import models as models_module
 from ddpm_ref.clip.loss import ClipLoss
 from ddpm_ref.clip.models import load_clip, reachable, read_small, write_small
 from ddpm_ref.clip.train import SETTINGS, Captioned, contrastive_loss, train_clip, zero_shot
-from ddpm_ref.data import load_dataset, to_model_range
+from ddpm_ref.data import to_model_range
+from ddpm_ref.datasets import load_dataset
 from ddpm_ref.errors import UserError
 from ddpm_ref.recipes import make_schedule
 

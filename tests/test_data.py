@@ -17,17 +17,19 @@ from PIL import Image
 
 from ddpm_ref import shapes
 from ddpm_ref.data import (
-    DATASETS,
     ImageDataset,
-    ImageSet,
     eval_transform,
-    has_test_part,
-    load_dataset,
     make_loaders,
     split_dataset,
     to_image,
     to_model_range,
     train_transform,
+)
+from ddpm_ref.datasets import (
+    DATASETS,
+    ImageSet,
+    has_test_part,
+    load_dataset,
 )
 from ddpm_ref.errors import UserError
 

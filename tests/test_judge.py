@@ -11,7 +11,8 @@ import torch
 from PIL import Image
 
 from ddpm_ref import judge as judge_module
-from ddpm_ref.data import load_dataset, to_model_range
+from ddpm_ref.data import to_model_range
+from ddpm_ref.datasets import load_dataset
 from ddpm_ref.errors import UserError
 from ddpm_ref.evaluation import evaluate
 from ddpm_ref.files import read_tensors, write_tensors

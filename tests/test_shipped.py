@@ -6,7 +6,7 @@ import pytest
 
 from ddpm_ref import shipped
 from ddpm_ref.clip.models import load_clip
-from ddpm_ref.data import CIFAR10_CLASSES
+from ddpm_ref.datasets import CIFAR10_CLASSES
 from ddpm_ref.errors import UserError
 from ddpm_ref.judge import load_judge
 from ddpm_ref.painting import load_painter

@@ -9,7 +9,8 @@ import torch
 from PIL import Image
 from torch import nn
 
-from ddpm_ref.data import ImageSet, load_dataset, make_loaders
+from ddpm_ref.data import make_loaders
+from ddpm_ref.datasets import ImageSet, load_dataset
 from ddpm_ref.diffusion import NoiseSchedule
 from ddpm_ref.launch import train
 from ddpm_ref.precision import make_scaler

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from checks.capstone.trial import GIVEN
-from ddpm_ref.data import load_dataset
+from ddpm_ref.datasets import load_dataset
 from ddpm_ref.files import write_atomically, write_json
 from ddpm_ref.judge import appoint_referee, class_accuracy, frechet_distance
 from ddpm_ref.pictures import encode, grid

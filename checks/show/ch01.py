@@ -9,7 +9,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import torch
 
-from ddpm_ref.data import load_dataset
+from ddpm_ref.datasets import load_dataset
 
 COLUMNS, ROWS = 8, 2
 

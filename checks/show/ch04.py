@@ -9,7 +9,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from checks.show.shapes import table, walk
-from ddpm_ref.data import load_dataset
+from ddpm_ref.datasets import load_dataset
 from ddpm_ref.diffusion import predict_x0, q_sample
 from ddpm_ref.loss import training_step
 from ddpm_ref.painting import Painter, load_painter

@@ -10,7 +10,8 @@ import matplotlib.pyplot as plt
 import torch
 from torch import Tensor
 
-from ddpm_ref.data import load_dataset, to_model_range
+from ddpm_ref.data import to_model_range
+from ddpm_ref.datasets import load_dataset
 from ddpm_ref.diffusion import NoiseSchedule
 
 STEPS = 1000

@@ -12,7 +12,7 @@ import matplotlib.pyplot as plt
 import torch
 from torch import Tensor, nn
 
-from ddpm_ref.data import load_dataset
+from ddpm_ref.datasets import load_dataset
 from ddpm_ref.painting import Painter, load_painter
 
 BUCKETS = 20  # of equal width, over 0…T−1

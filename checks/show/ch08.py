@@ -11,7 +11,7 @@ import matplotlib.pyplot as plt
 import torch
 from torch import Tensor
 
-from ddpm_ref.data import ImageSet, load_dataset
+from ddpm_ref.datasets import ImageSet, load_dataset
 from ddpm_ref.diffusion import NoiseSchedule
 from ddpm_ref.unet import UNet
 

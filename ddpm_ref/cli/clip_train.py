@@ -69,7 +69,8 @@ def clip_train(
 
 def _captioned(dataset: str, data_dir: Path | None, image_size: int | None, kind):
     """Pictures to learn from and held-out ones, with what their captions say."""
-    from ddpm_ref.data import _SHAPES_TEST_FROM, has_test_part, load_dataset, split_dataset
+    from ddpm_ref.data import split_dataset
+    from ddpm_ref.datasets import SHAPES_TEST_FROM, has_test_part, load_dataset
 
     where = dict(data_dir=data_dir, image_size=image_size)
     reading = console.tracker("reading images", "files")
@@ -79,4 +80,4 @@ def _captioned(dataset: str, data_dir: Path | None, image_size: int | None, kind
     else:
         train, val = split_dataset(len(learn.labels), 0.1, 0)
         learn, real = learn.subset(train), learn.subset(val)
-    return kind.of(dataset, learn), kind.of(dataset, real, first=_SHAPES_TEST_FROM)
+    return kind.of(dataset, learn), kind.of(dataset, real, first=SHAPES_TEST_FROM)

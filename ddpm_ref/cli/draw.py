@@ -183,7 +183,8 @@ def noise(
         at_least(option, value, least)
     import torch
 
-    from ddpm_ref.data import load_dataset, to_model_range
+    from ddpm_ref.data import to_model_range
+    from ddpm_ref.datasets import load_dataset
     from ddpm_ref.diffusion import NoiseSchedule, q_sample
     from ddpm_ref.pictures import grid, picture_kind, save_picture
     from ddpm_ref.runs import make_folder

@@ -265,7 +265,7 @@ def judge(
     `evaluate` trains a small one by itself where it needs one; this keeps one in a file of its own,
     for `evaluate --judge FILE`.
     """
-    from ddpm_ref.data import load_dataset
+    from ddpm_ref.datasets import load_dataset
     from ddpm_ref.judge import KINDS, save_judge, train_judge
     from ddpm_ref.runs import command_line, make_folder
 

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from ddpm_ref import shapes
 from ddpm_ref.clip.clip import class_prompts, encode_images, encode_prompts, similarity_matrix
 from ddpm_ref.clip.models import ClipModel, make_small, make_tokenizer
-from ddpm_ref.data import ImageSet, to_model_range
+from ddpm_ref.data import to_model_range
+from ddpm_ref.datasets import ImageSet
 
 SETTINGS = {
     "embed_dim": 64,

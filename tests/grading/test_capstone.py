@@ -98,7 +98,7 @@ from dataclasses import replace
 from pathlib import Path
 from ddpm_ref.borrowed import borrow
 borrow("solutions")
-from ddpm_ref.data import load_dataset
+from ddpm_ref.datasets import load_dataset
 from ddpm_ref.presets import preset
 from ddpm_ref.launch import train_borrowed
 config = preset("demo")

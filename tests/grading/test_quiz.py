@@ -21,7 +21,8 @@ from checks.notation import Unreadable, plain
 from checks.questions import KEYS, LETTERS, Choice, Numeric, Open, keys, load, numbers, numeric
 from checks.quiz import Quiz
 from ddpm_ref.blocks import ResidualBlock
-from ddpm_ref.data import load_dataset, to_model_range
+from ddpm_ref.data import to_model_range
+from ddpm_ref.datasets import load_dataset
 from ddpm_ref.diffusion import predict_noise, predict_x0, q_sample
 from ddpm_ref.judge import load_judge
 from ddpm_ref.painting import load_painter

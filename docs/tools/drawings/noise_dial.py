@@ -7,6 +7,7 @@ from docs.tools.stamped import figure
 SOURCES = (
     "ddpm_ref/diffusion.py",
     "ddpm_ref/data.py",
+    "ddpm_ref/datasets.py",
     "docs/tools/drawings/noise_dial.py",
     "docs/tools/drawings/sprites.py",
     "docs/tools/drawings/svg.py",
@@ -25,7 +26,7 @@ def ingredients() -> tuple:
     """A picture of the data set `shapes` and noise, each (3, 16, 16)."""
     import torch
 
-    from ddpm_ref.data import load_dataset
+    from ddpm_ref.datasets import load_dataset
 
     images = load_dataset("shapes", size=60)
     heart = images.images[images.labels == images.classes.index("heart")][0]
