@@ -6,7 +6,6 @@ from docs.tools.stamped import figure
 
 SOURCES = (
     "ddpm_ref/diffusion.py",
-    "ddpm_ref/data.py",
     "ddpm_ref/datasets.py",
     "docs/tools/drawings/noise_dial.py",
     "docs/tools/drawings/sprites.py",
