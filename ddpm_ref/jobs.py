@@ -129,68 +129,9 @@ def run_training(
         Diverged: when the loss is not finite or above 10 (that of an untrained model is 1), looked at
             every 50 steps and before anything is saved.
     """
-    hooks = hooks or Hooks()
-    world = state.world
-    began = time.monotonic() - state.seconds
-    saved = time.monotonic()
-    images_a_step = config.batch_size
-    interrupted = False
-
-    def now() -> float:
-        return time.monotonic() - began
-
-    def over() -> bool:
-        nonlocal interrupted
-        if state.step >= config.steps:
-            return True
-        # Several processes have to agree, which costs time: they ask each other every tenth step.
-        if world.size > 1 and state.step % 10:
-            return False
-        interrupted = world.any(hooks.interrupted())
-        return interrupted or world.any(config.seconds is not None and now() > config.seconds)
-
-    def keep_pace() -> None:
-        """Move the learning rate on to where it falls by the clock, if by images it would be later."""
-        if config.seconds is None or state.lr_schedule is None:
-            return
-        passed = torch.stack(world.gather(torch.tensor(now() / config.seconds))).max().item()
-        position = int(passed * config.steps)
-        if passed > config.decay_from and position > state.lr_schedule.last_epoch:
-            state.lr_schedule.last_epoch = position - 1
-            state.lr_schedule.step()
-
-    def count(_: int, loss: Tensor) -> None:
-        nonlocal saved
-        state.step += 1
-        state.batches += 1
-        state.images_seen += images_a_step
-        losses.append(loss)
-        if world.size == 1 or state.step % 10 == 0:
-            keep_pace()
-        if state.step % 50 == 0:
-            settle()
-            if world.any(time.monotonic() - saved > config.checkpoint_seconds):
-                pause()
-                saved = time.monotonic()
-        hooks.on_step(images_a_step, loss)
-
-    def settle() -> None:
-        """Add up the losses since the last time; only here does a GPU have to be waited for."""
-        for loss in torch.stack(losses).double().tolist() if losses else ():
-            state.loss_sum += loss * images_a_step
-            if not loss < 10:
-                raise Diverged(f"The loss became {loss:g} by step {state.step}.")
-        losses.clear()
-
-    def pause() -> None:
-        """Let the run save what is there, if it is sound."""
-        _check_finite(state)
-        state.seconds = now()
-        hooks.on_pause(state)
-
-    losses: list[Tensor] = []
-    keep_pace()
-    while not over():
+    job = _Job(state, config, hooks or Hooks())
+    job.keep_pace()
+    while not job.over():
         if state.batches and isinstance(train_batches, DeviceBatches):
             train_batches.first = state.batches
         else:
@@ -210,27 +151,105 @@ def run_training(
             state.ema,
             precision,
             state.scaler,
-            on_step=count,
-            should_stop=over,
+            on_step=job.count,
+            should_stop=job.over,
             add_loss=add_loss,
         )
-        settle()
-        if interrupted:
-            pause()
+        job.settle()
+        if job.interrupted:
+            job.pause()
             return False
         _check_finite(state)
-        state.epoch += 1
-        train_loss = state.loss_sum / (state.batches * images_a_step)
-        state.batches, state.loss_sum = 0, 0.0
         drawn_by = state.ema.average if state.ema else state.model
-        val_loss, by_bucket = validate_by_timestep(
-            *(drawn_by, hooks.validating(val_loader), schedule, target),
+        losses = validate_by_timestep(
+            *(drawn_by, job.hooks.validating(val_loader), schedule, target),
             max_images=config.val_images,
             precision=precision,
-            world=world,
+            world=state.world,
         )
+        job.end_epoch(*losses)
+    return not job.interrupted
+
+
+class _Job:
+    """What happens between the steps and the epochs of a long training.
+
+    Attributes:
+        state, config, hooks: as in `run_training`.
+        interrupted: whether somebody wants it to stop.
+    """
+
+    def __init__(self, state: TrainingState, config: TrainConfig, hooks: Hooks):
+        self.state, self.config, self.hooks = state, config, hooks
+        self.interrupted = False
+        self._began = time.monotonic() - state.seconds
+        self._saved = time.monotonic()
+        self._losses: list[Tensor] = []  # since they were last looked at
+
+    def now(self) -> float:
+        return time.monotonic() - self._began
+
+    def over(self) -> bool:
+        state, config, world = self.state, self.config, self.state.world
+        if state.step >= config.steps:
+            return True
+        # Several processes have to agree, which costs time: they ask each other every tenth step.
+        if world.size > 1 and state.step % 10:
+            return False
+        self.interrupted = world.any(self.hooks.interrupted())
+        return self.interrupted or world.any(
+            config.seconds is not None and self.now() > config.seconds
+        )
+
+    def keep_pace(self) -> None:
+        """Move the learning rate on to where it falls by the clock, if by images it would be later."""
+        config, schedule = self.config, self.state.lr_schedule
+        if config.seconds is None or schedule is None:
+            return
+        passed = torch.tensor(self.now() / config.seconds)
+        passed = torch.stack(self.state.world.gather(passed)).max().item()
+        position = int(passed * config.steps)
+        if passed > config.decay_from and position > schedule.last_epoch:
+            schedule.last_epoch = position - 1
+            schedule.step()
+
+    def count(self, _: int, loss: Tensor) -> None:
+        """One more step; every fiftieth, look at the losses and at the clock."""
+        state, world, images = self.state, self.state.world, self.config.batch_size
+        state.step += 1
+        state.batches += 1
+        state.images_seen += images
+        self._losses.append(loss)
+        if world.size == 1 or state.step % 10 == 0:
+            self.keep_pace()
+        if state.step % 50 == 0:
+            self.settle()
+            if world.any(time.monotonic() - self._saved > self.config.checkpoint_seconds):
+                self.pause()
+                self._saved = time.monotonic()
+        self.hooks.on_step(images, loss)
+
+    def settle(self) -> None:
+        """Add up the losses since the last time; only here does a GPU have to be waited for."""
+        for loss in torch.stack(self._losses).double().tolist() if self._losses else ():
+            self.state.loss_sum += loss * self.config.batch_size
+            if not loss < 10:
+                raise Diverged(f"The loss became {loss:g} by step {self.state.step}.")
+        self._losses.clear()
+
+    def pause(self) -> None:
+        """Let the run save what is there, if it is sound."""
+        _check_finite(self.state)
+        self.state.seconds = self.now()
+        self.hooks.on_pause(self.state)
+
+    def end_epoch(self, val_loss: float, by_bucket: list[float]) -> None:
+        state = self.state
+        train_loss = state.loss_sum / (state.batches * self.config.batch_size)
+        state.epoch += 1
+        state.batches, state.loss_sum = 0, 0.0
         state.best_loss = min(state.best_loss, val_loss)
-        state.seconds = now()
+        state.seconds = self.now()
         metrics = {
             "epoch": state.epoch,
             "step": state.step,
@@ -240,9 +259,8 @@ def run_training(
             "train_loss": train_loss,
             "val_loss": val_loss,
         } | {f"val_loss_t{k}": value for k, value in enumerate(by_bucket)}
-        hooks.on_epoch(state, metrics)
-        saved = time.monotonic()
-    return not interrupted
+        self.hooks.on_epoch(state, metrics)
+        self._saved = time.monotonic()
 
 
 def _check_finite(state: TrainingState) -> None:
