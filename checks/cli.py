@@ -170,6 +170,7 @@ def hint(
     """Give a hint on what failed last time (or on all of it); asked again, a plainer one."""
     history = History(submission)
     asked = _exercise(exercise).chosen(exercise)
+    check_submission(submission)
     failed = [e for e in asked if history.failures(e.name)]
     for e in failed or asked:
         shown = level or (history.note_hint(e.name) if history.hints(e.name) < len(e.hints) else 99)
@@ -224,7 +225,7 @@ def show(
     """Draw a picture with your own code of a chapter. (This runs it without the grader's sandbox.)"""
     asked = find(number)
     out = out or Path(f"{asked.folder}.png")
-    if out.suffix.lower() != ".png" or not out.absolute().parent.is_dir():
+    if out.suffix.lower() != ".png" or not os.path.isdir(out.absolute().parent):
         raise Problem(f"--out cannot be {out}: name a .png file in a folder that exists.")
     check_submission(submission)
     command = [sys.executable, "-m", "checks.show", str(number), str(submission.resolve())]
@@ -447,7 +448,7 @@ def _known(exercise: str) -> str:
 
 def _check_json(path: Path | None) -> None:
     """Before the work, not after it: is there a place for the results?"""
-    if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):
+    if path is not None and (os.path.isdir(path) or not os.path.isdir(path.absolute().parent)):
         raise Problem(f"--json cannot write {path}: name a file in a folder that exists.")
 
 

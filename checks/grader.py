@@ -138,9 +138,16 @@ def check_submission(folder: Path) -> None:
     Raises:
         Problem: when there is not.
     """
-    if not folder.is_dir():
+    try:
+        there = folder.is_dir()
+        begun = any(submission_folder(folder, c).is_dir() for c in catalogue.chapters().values())
+    except OSError as error:  # such as a folder that only its owner may read
+        raise Problem(
+            f"Cannot use {folder} ({error.strerror}): give --submission a folder with chapters."
+        ) from error
+    if not there:
         raise Problem(f"There is no folder {folder}: give --submission a folder with chapters.")
-    if not any(submission_folder(folder, c).is_dir() for c in catalogue.chapters().values()):
+    if not begun:
         names = ", ".join(c.folder for c in catalogue.chapters().values())
         raise Problem(f"{folder} holds none of the chapters ({names}).")
 
@@ -297,10 +304,13 @@ class _Attempt:
         file = folder / f"{self.chapter.module}.py"
         if not _lies_in(self.submission, file):
             symptom = f"{NO_FILE} {self.chapter.folder}/{self.chapter.module}.py"
-            if file.is_file():
-                symptom += " (a link leads out of the submission)"
-            elif others := _programs(self.submission, folder):
-                symptom += f", but {', '.join(others)}: the code belongs in a file of that name"
+            try:
+                if file.is_file():
+                    symptom += " (a link leads out of the submission)"
+                elif others := _programs(self.submission, folder):
+                    symptom += f", but {', '.join(others)}: the code belongs in a file of that name"
+            except OSError as error:
+                symptom += f" that may be read ({error.strerror})"
             self.results = {e.name: Result(e, NOT_STARTED, symptom) for e in experiments}
             return self
         self.reference = self.grader.reference(self.chapter)

@@ -5,6 +5,7 @@ as if it had never been called before.
 """
 
 import json
+import os
 from contextlib import suppress
 from pathlib import Path
 
@@ -18,7 +19,8 @@ class History:
     """The memory of one submission."""
 
     def __init__(self, submission: Path, file: Path = FILE):
-        self.key, self.file = str(submission.resolve()), file
+        # Not `resolve`, which raises where links go in a circle: that is for `check_submission` to say.
+        self.key, self.file = os.path.realpath(submission), file
 
     def failures(self, name: str) -> int:
         """How often in a row an experiment has failed."""

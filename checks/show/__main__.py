@@ -14,6 +14,7 @@ from checks.catalogue import chapters
 from checks.child import ChapterFinder
 from checks.grader import chapter_folders
 from checks.report import problem, say
+from ddpm_ref.errors import UserError
 
 
 def main(number: str, submission: str, out: str, others: str) -> int:
@@ -35,6 +36,9 @@ def main(number: str, submission: str, out: str, others: str) -> int:
     except NotImplementedError as error:
         say(f"Nothing to show yet: {error or 'something is still to be written'}.")
         return 1
+    except UserError as error:
+        problem(str(error))
+        return 2
     except Exception as error:
         if isinstance(error, OSError) and str(error.filename) == out:
             problem(f"Cannot write {out} ({error.strerror}): name another place with --out.")

@@ -154,17 +154,23 @@ def test_reset_asks_first_and_keeps_a_backup(run, clone):
         (["chapter", 2, "--feedback", "loud"], "auto, pass, symptom, named"),
         (["chapter", 2, "--submission", "/nowhere"], "no folder /nowhere"),
         (["chapter", 2, "--submission", "checks"], "none of the chapters"),
+        (["chapter", 2, "--submission", 300 * "a"], "give --submission a folder"),
+        (["all", "--submission", "{circle}"], "give --submission a folder"),
+        (["hint", "2.1", "--submission", "/nowhere"], "no folder /nowhere"),
         (["chapter", 2, "--json", "/nowhere/x.json"], "--json cannot write"),
+        (["chapter", 2, "--json", 3000 * "a/" + "x.json"], "--json cannot write"),
         (["why", "7"], "no exercise 7"),
         (["hint", "2.99"], "chapter 2 has 2.1"),
         (["solution", "x"], "no exercise x"),
         (["reset", 0], "no chapter 0"),
         (["show", 2, "--out", "picture.txt"], "name a .png file"),
+        (["show", 2, "--submission", "solutions", "--out", 300 * "a" + ".png"], "Cannot write"),
         (["matrix", "--chapter", 77], "no chapter 77"),
     ],
 )
-def test_bad_input_is_one_sentence(arguments, says, run):
-    done = run(*arguments)
+def test_bad_input_is_one_sentence(arguments, says, run, tmp_path):
+    (tmp_path / "circle").symlink_to(tmp_path / "circle")
+    done = run(*(str(a).format(circle=tmp_path / "circle") for a in arguments))
     assert done.returncode == 2
     assert says in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1 and "Traceback" not in done.stderr

@@ -347,6 +347,18 @@ def test_links_and_other_things_in_the_place_of_a_chapter(what, impatient, submi
     assert ("a link leads out" in result.results[0].symptom) == what.startswith("the ")
 
 
+@pytest.mark.skipif(os.name == "nt" or not os.geteuid(), reason="root may read everything")
+def test_a_chapter_that_may_not_be_read_is_not_there(impatient, submit):
+    folder = submit(NUMBER, solution(NUMBER)) / "ch02_embeddings"
+    folder.chmod(0)
+    try:
+        result = impatient.grade(NUMBER, folder.parent)
+    finally:
+        folder.chmod(0o755)
+    assert verdicts(result) == {NOT_STARTED}
+    assert "may be read" in result.results[0].symptom
+
+
 def needs_a_sandbox(grader, submit) -> None:
     """Skips where the kernel has no Landlock or no seccomp; where it has, the layers have to hold."""
     seccomp = Path("/proc/sys/kernel/seccomp/actions_avail").exists()
