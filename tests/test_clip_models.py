@@ -139,6 +139,15 @@ def test_the_real_architecture_from_a_local_file(tmp_path):
         load_clip("RN50", str(file))
 
 
+@pytest.mark.parametrize("content", [b"", b"junk\n" * 99, b"\x89PNG\r\n\x1a\n" * 99, b'{"a": 1}'])
+def test_a_file_that_holds_no_weights_is_said_to_be_one(content, tmp_path):
+    """In our words: torch's are several sentences, on how to run the code that a file may hold."""
+    file = tmp_path / "weights.pt"
+    file.write_bytes(content)
+    with pytest.raises(UserError, match="no weights can be read from that file"):
+        load_clip("ViT-B-32", str(file))
+
+
 @pytest.fixture
 def nothing_fetched(tmp_path, monkeypatch):
     """A machine that never fetched anything and has no network."""
