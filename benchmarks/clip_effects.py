@@ -244,7 +244,9 @@ class Bench:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--model", default="undertrained")
     parser.add_argument("--n", type=int, default=1000)
     parser.add_argument("--only", choices=PARTS, nargs="+", default=PARTS)

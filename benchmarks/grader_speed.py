@@ -30,7 +30,9 @@ SOLUTIONS = ["--submission", str(ROOT / "solutions")]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--repeats", type=int, default=7)
     repeats = parser.parse_args().repeats
     last = max(chapters())
