@@ -2,7 +2,9 @@
 
 import ast
 import random
+import re
 import runpy
+from collections import Counter
 from functools import cache
 from pathlib import Path
 
@@ -11,7 +13,7 @@ from submissions import edited
 from variants import VARIANTS
 
 from checks import matrix, stubs
-from checks.catalogue import ROOT, chapters
+from checks.catalogue import ALL, ROOT, chapters
 from checks.grader import NOT_STARTED, PASSED
 
 
@@ -22,7 +24,8 @@ def of_chapter(number: int, *more, **options):
     )
 
 
-NUMBERS = [of_chapter(number) for number in chapters()]
+# Their names begin as those of the programs do: `-k ch03` takes all that is asked of a chapter.
+NUMBERS = [of_chapter(number, id=f"ch{number:02}") for number in chapters()]
 BANK = ROOT / "tests" / "equivalents"
 EQUIVALENTS = [
     (number, folder)
@@ -65,6 +68,24 @@ def test_there_is_enough_of_everything(number):
     assert {e.id for e in chapter.experiments} == exercises
     assert {m.id for m in chapter.misconceptions} <= exercises
     assert all(e.hints and e.points > 0 for e in chapter.experiments)
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_the_readme_tells_the_points_of_each_exercise(number):
+    chapter = chapters()[number]
+    readme = stubs.stub_of(chapter).with_name("README.md").read_text(encoding="utf-8")
+    told = re.findall(r"^\| (\d+\.\d+)( ★)? \|.*\| (\d+) \|$", readme, re.MULTILINE)
+    points = Counter()
+    for e in chapter.experiments:
+        points[e.id, " ★" if e.star else ""] += e.points
+    assert {(id, star): int(count) for id, star, count in told} == points
+
+
+def test_every_folder_of_a_chapter_is_in_the_catalogue():
+    """What is not there is graded by nobody and missed by nobody."""
+    known = {chapter.folder for chapter in ALL}
+    for room in ("chapters", "solutions", "checks/experiments"):
+        assert {path.stem for path in (ROOT / room).glob("ch[0-9]*")} == known, room
 
 
 @pytest.fixture(scope="module")
