@@ -6,7 +6,6 @@ Each is of open_clip's own class with open_clip's own tokenizer, so nothing down
 import importlib.util
 import logging
 import os
-import pickle
 import re
 import threading
 import urllib.error
@@ -115,8 +114,9 @@ def _from_open_clip(name: str, weights: str, device) -> ClipModel:
             tokenizer = open_clip.get_tokenizer(made_of)
     except Exception as error:  # from a dozen libraries; whatever it is, there is no model
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".: ")
-        if isinstance(error, (KeyError, EOFError, pickle.UnpicklingError)) and Path(weights).is_file():
-            reason = "no weights can be read from that file"  # torch says how to run code from it
+        # A RuntimeError tells how the weights do not fit; of other files torch says how to run their code.
+        if Path(weights).is_file() and not isinstance(error, RuntimeError):
+            reason = "no weights can be read from that file"
         raise UserError(
             f"Cannot make the CLIP {name} of {weights} ({reason}): take other --clip-weights, or "
             f"--clip-model {' or '.join(PICTURES)}."
