@@ -25,12 +25,6 @@ class _Commands(TyperGroup):
             return super().invoke(ctx)
         except UserError as error:
             console.problem(str(error))
-        except (MemoryError, RuntimeError) as error:
-            if not _out_of_memory(error):
-                raise
-            console.problem(
-                "There is not enough memory for this: take smaller batches or pictures, or fewer of them."
-            )
         except OSError as error:
             if isinstance(error, BrokenPipeError):
                 raise
@@ -40,20 +34,26 @@ class _Commands(TyperGroup):
             console.problem("Stopped. What a run had finished is in its folder.")
             raise typer.Exit(130) from None
         except Exception as error:
-            lines = borrowed.lines_of(error)
-            if not lines:
-                raise
-            console.problem(f"{type(error).__name__}: {error}".rstrip(": "))
-            for line in lines:
-                console.out.print(f"  {line}", markup=False)
-            raise typer.Exit(1) from None
+            if not _out_of_memory(error):
+                lines = borrowed.lines_of(error)
+                if not lines:
+                    raise
+                console.problem(f"{type(error).__name__}: {error}".rstrip(": "))
+                for line in lines:
+                    console.out.print(f"  {line}", markup=False)
+                raise typer.Exit(1) from None
+            console.problem(
+                "There is not enough memory for this: take smaller batches or pictures, or fewer of them."
+            )
         raise typer.Exit(2)
 
 
 def _out_of_memory(error: Exception) -> bool:
     """torch has no exception of its own for it on a CPU."""
     said = ("out of memory", "not enough memory", "can't allocate memory")
-    return isinstance(error, MemoryError) or any(words in str(error) for words in said)
+    if isinstance(error, RuntimeError):
+        return any(words in str(error) for words in said)
+    return isinstance(error, MemoryError)
 
 
 app = typer.Typer(

@@ -237,6 +237,8 @@ def train(
     folder = resume or out or free_name(Path("runs") / f"{preset}-{data.dataset}")
     train_and_show(config, folder, device, epochs, resume is not None, tensorboard)
     name = shlex.quote(str(folder))
+    if code is not None:  # another network may be theirs, which ours could not load
+        name += f" --code {shlex.quote(code)}"
     console.out.print(f"Next: ddpm sample {name}, ddpm evaluate {name}, ddpm report {name}")
 
 

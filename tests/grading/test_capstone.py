@@ -137,6 +137,16 @@ def test_the_command_line_says_what_is_wrong_with_other_chapters(tmp_path):
     done = ddpm("sample", "--code", tmp_path / "mine")
     assert done.returncode == 1 and "Traceback" not in done.stderr
     assert "KeyError" in done.stderr and "unet.py, line 3" in done.stdout + done.stderr
+    # torch's own errors are RuntimeErrors, and so is what a stub raises.
+    for raised in ("NotImplementedError('TODO(4.4)')", "RuntimeError('the size of tensor a')"):
+        file.write_text(
+            f"class UNet:\n    def __init__(self, **options):\n        raise {raised}\n"
+        )
+        done = ddpm("sample", "--code", tmp_path / "mine")
+        assert done.returncode == 1 and "Traceback" not in done.stderr
+        assert (
+            raised.split("(")[0] in done.stderr and "unet.py, line 3" in done.stdout + done.stderr
+        )
     file.write_text("def f(:\n")
     done = ddpm("sample", "--code", tmp_path / "mine")
     assert done.returncode == 2 and "cannot be imported" in done.stderr
