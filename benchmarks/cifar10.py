@@ -386,9 +386,7 @@ class Bench:
 
     def run(self, folder: Path) -> None:
         """Draw and score with a run that somebody trained, at scale 1 and at its own."""
-        last = _last_checkpoint(folder)
-        if last is None:
-            raise UserError(f"{folder} is no run with a checkpoint: give the folder of one.")
+        last = _checkpoint_of(folder)
         painter, name = load_painter(folder, device=self.device), folder.resolve().name
         drawn_as = self.options.draw_as
         how = preset(drawn_as).sample if drawn_as else painter.config.sample
@@ -486,6 +484,13 @@ def _both(row: dict) -> tuple[str, str]:
     return f"{row['frechet_distance']:.3f}", f"{row['kernel_distance']:.4f}"
 
 
+def _checkpoint_of(folder: Path) -> dict:
+    last = _last_checkpoint(folder)
+    if last is None:
+        raise UserError(f"{folder} is no run with a checkpoint: give the folder of one.")
+    return last
+
+
 def _last_checkpoint(folder: Path) -> dict | None:
     """Its numbers; None for a folder that is no run yet, or has no checkpoint."""
     return Run(folder).last_checkpoint() if (folder / "config.json").is_file() else None
@@ -538,6 +543,8 @@ def main(arguments: list[str]) -> int:
     with console.signals() as signals:
         clock = Clock(options.minutes, signals)
         try:
+            if options.run is not None:  # asked before the referees are trained, which takes long
+                _checkpoint_of(options.run)
             bench = Bench(options, clock)
             if options.run is not None:
                 bench.run(options.run)

@@ -338,6 +338,12 @@ def test_a_folder_without_a_test_part_is_one_sentence(tmp_path, photos, capsys):
     assert "needs --data-dir" in capsys.readouterr().err
 
 
+def test_a_run_that_is_not_there_is_told_before_anything_is_trained(tmp_path, photos, capsys):
+    assert call(photos, tmp_path / "out", "--run", str(tmp_path / "nowhere")) == 2
+    assert "is no run with a checkpoint" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize(
     "wrong", [["--n", "1"], ["--images", "0"], ["--minutes", "nan"], ["--only", "emma"]]
 )
