@@ -98,6 +98,10 @@ def main() -> None:
     parser.add_argument("--pictures", type=Path, help="folder for a row of pictures of each model")
     parser.add_argument("--resume", action="store_true", help="keep what is measured already")
     options = parser.parse_args()
+    if options.n < 2:
+        parser.error(f"--n must be at least 2, got {options.n}")
+    if options.images < 1:
+        parser.error(f"--images must be at least 1, got {options.images}")
     options.dataset = options.dataset or preset(options.preset).data.dataset
     name = "ablations" if options.preset == "demo" else f"ablations-{options.preset}"
     out = options.out or RESULTS / f"{name}.json"

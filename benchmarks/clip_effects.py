@@ -255,6 +255,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--resume", action="store_true", help="keep what is measured already")
     options = parser.parse_args()
+    if options.n < 2:
+        parser.error(f"--n must be at least 2, got {options.n}")
     bench = Bench(options)
     bench.real()
     for part in options.only:

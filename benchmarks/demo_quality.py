@@ -33,6 +33,8 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--n", type=int, default=1000)
     options = parser.parse_args()
+    if options.n < 2:
+        parser.error(f"--n must be at least 2, got {options.n}")
     with tempfile.TemporaryDirectory() as folder:
         ours = [demo(Path(folder), f"demo-{k}", options.n, "--seed", str(k)) for k in options.seeds]
         seconds = max(result["train_seconds"] for result in ours)

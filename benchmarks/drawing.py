@@ -96,6 +96,8 @@ def main() -> None:
     parser.add_argument("--only", choices=QUESTIONS, nargs="+", default=list(QUESTIONS))
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
+    if options.n < 2:
+        parser.error(f"--n must be at least 2, got {options.n}")
     painter = load_painter(options.model, device=select_device())
     referee = appoint_referee(painter.config.data, device=painter.device, drawn=painter.classes)
     out = options.out or RESULTS / f"drawing-{Path(options.model).name}.json"

@@ -107,6 +107,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=RESULTS / "freed_memory.json")
     parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.steps < 1:
+        parser.error(f"--steps must be at least 1, got {options.steps}")
     if options.child:
         train_when_told(*options.child)
         return

@@ -35,6 +35,8 @@ def main() -> None:
     )
     parser.add_argument("--repeats", type=int, default=7)
     repeats = parser.parse_args().repeats
+    if repeats < 1:
+        parser.error(f"--repeats must be at least 1, got {repeats}")
     last = max(chapters())
     shown = 4 if 4 in chapters() else last
     commands = {

@@ -52,6 +52,10 @@ def main() -> None:
     parser.add_argument("--device", help="cpu, cuda, …: the best there is")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
+    if options.seeds < 1:
+        parser.error(f"--seeds must be at least 1, got {options.seeds}")
+    if options.images < 1:
+        parser.error(f"--images must be at least 1, got {options.images}")
     if "fp32" not in options.precisions or options.seeds < 2:
         parser.error("differences are to fp32, and a spread takes two --seeds")
     device = select_device(options.device)

@@ -372,9 +372,10 @@ def _show(numbers, submission, own, only, json, verbose, feedback) -> None:
     check_submission(submission)
     _check_json(json)
     if only is not None:
-        numbers = [n for n in numbers if find(n).chosen(only)]
+        asked, numbers = numbers, [n for n in numbers if find(n).chosen(only)]
         if not numbers:
-            raise Problem(f"There is no exercise {only} among these chapters{_known(only)}.")
+            there = _known(str(asked[0]) if len(asked) == 1 else only)
+            raise Problem(f"There is no exercise {only} there{there}.")
 
     waiting: list[ChapterResult | Chapter] = [find(n) for n in numbers]
     if json:

@@ -10,6 +10,7 @@ minutes on two cores.
     python -m checks.gallery no-clipping     only those, and the right program again
 """
 
+import argparse
 import hashlib
 import importlib.abc
 import importlib.util
@@ -48,7 +49,12 @@ def picture_of(says: str) -> Path | None:
     return None
 
 
-def main(wanted: list[str]) -> int:
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("picture", nargs="*", help="by name; all of them when none is given")
+    wanted = parser.parse_args(arguments).picture
     names = [RIGHT, *(wanted or pictured())]
     unknown = sorted(set(names) - {RIGHT} - set(pictured()))
     if unknown:

@@ -241,8 +241,9 @@ def next_step(
         say(f"This holds. Next: {command} chapter {last.number}{of}", "bold green")
     elif len(results) == 1:
         after = chapters().get(last.number + 1)
-        step = f"  Look at it: {command} show {last.number}{of}"
-        step += f"   Next: chapters/{after.folder}/README.md" if after else ""
+        # Somebody else's code is not to be run outside the sandbox, as `show` does.
+        step = f"  Look at it: {command} show {last.number}" if submission is None else ""
+        step += f"  Next: chapters/{after.folder}/README.md" if after else ""
         say(f"Chapter {last.number} is complete.{step}", "bold green")
     else:
         say("Everything passes.", "bold green")
