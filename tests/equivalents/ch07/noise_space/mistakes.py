@@ -66,7 +66,7 @@ MISTAKES = {
             "                variance=variance,",
         )
     ],
-    "the ancestral loop does not hand on clip": [
+    "the ancestral loop does not hand on clip, or clips its result, also with clip=False": [
         (
             "                variance=variance,\n                clip=clip,",
             "                variance=variance,",
