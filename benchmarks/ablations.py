@@ -4,7 +4,7 @@
     make bench ARGS="ablations --only noise raw"     some of them
 
     python benchmarks/ablations.py --preset cifar10-small --dataset folder --data-dir photos \\
-        --images 60000 --seeds 0 --pictures runs/knobs
+        --images 100000 --seeds 0 --pictures runs/knobs
 
 A short training shows differences that a long one hides: shapes are so easy that after the three minutes of
 `ddpm demo` most knobs no longer matter. Right is what the referee says, without guidance and with the
