@@ -81,7 +81,9 @@ def train(
     train_loader, val_loader = _loaders(config, images)
     batches = fast_batches(train_loader, images, config, device, world)
     state = _moving_parts(
-        *(model, knobs, knobs.steps),
+        model,
+        knobs,
+        knobs.steps,
         scaler=make_scaler(device, precision),
         shuffling=train_loader.generator,
         world=world,
