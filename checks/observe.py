@@ -6,6 +6,7 @@ import random
 import re
 import traceback
 import zlib
+from contextlib import contextmanager
 from pathlib import Path
 from pickle import PicklingError
 from types import ModuleType
@@ -80,6 +81,20 @@ class Implementation:
     def rebuilt(self, **replacements) -> "Implementation":
         """The same chapter, importing other things: rebuilt(ResidualBlock=Probe)."""
         return self._beside(self._load(replacements))
+
+    @contextmanager
+    def lent(self, **functions):
+        """These in place of the chapter's own of the same names, for what else in it calls them."""
+        own = {
+            name: getattr(self._module, name) for name in functions if hasattr(self._module, name)
+        }
+        for name in own:
+            setattr(self._module, name, functions[name])
+        try:
+            yield
+        finally:
+            for name, function in own.items():
+                setattr(self._module, name, function)
 
     def chapter(self, number: int) -> "Implementation":
         """Another chapter that this one builds on, from the same side: chapter(5).NoiseSchedule."""

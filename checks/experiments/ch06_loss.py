@@ -8,6 +8,7 @@ fit, which is the same for every draw.
 
 import math
 from contextlib import contextmanager
+from functools import wraps
 from inspect import signature
 
 from torch.overrides import TorchFunctionMode
@@ -67,6 +68,22 @@ def asked(impl, count=7, **options):
 
 def alpha_bar(schedule, t):
     return schedule.alpha_bars[t.long()].reshape(-1, 1, 1, 1).to(torch.float32)
+
+
+def v(schedule, x_0, t, noise):
+    ab = alpha_bar(schedule, t)
+    return ab.sqrt() * noise - (1 - ab).sqrt() * x_0
+
+
+def given_v(observe):
+    """A v_target that is wrong, or not written yet, costs its own points only: here it is lent one."""
+
+    @wraps(observe)
+    def observed(impl):
+        with impl.lent(v_target=v):
+            return observe(impl)
+
+    return observed
 
 
 def noise_in(x_t, x_0, ab):
@@ -530,6 +547,7 @@ def mean_of_the_squares(impl):
         'wanted = noise if target == "noise" else v_target(schedule, x_0, t, noise)',
     ),
 )
+@given_v
 def asked_for_v(impl):
     return asked(impl, target="v")
 
@@ -545,6 +563,7 @@ def asked_for_v(impl):
         "if noise is None: noise = torch.randn_like(x_0), before q_sample is called with it.",
     ),
 )
+@given_v
 def noise_of_its_own(impl):
     few, (x_0, t, y, _), schedule = toy_model(CLASSES), batch(3, 1, 2, 4), short_schedule(impl)
     place = meet(lambda: impl.p_losses(few, schedule, x_0, t, y), Elsewhere())
@@ -573,6 +592,7 @@ def noise_of_its_own(impl):
         "An else that raises ValueError(…), in place of one that takes whatever comes for v.",
     ),
 )
+@given_v
 def refuses_other_targets(impl):
     x_0, t, y, noise = batch(3, 1, 2, 4)
     model, schedule = toy_model(CLASSES), short_schedule(impl)
@@ -721,6 +741,7 @@ def a_timestep_for_each(impl):
         "schedule, x_0, t, y, noise, target, …).",
     ),
 )
+@given_v
 def loss_of_fresh_noise(impl):
     schedule, x_0 = short_schedule(impl), images(64, 3, 16, 16)
     y = labels(*((3, 0, 4, 1, 8, 2, 0, 5) * 8))
@@ -908,6 +929,7 @@ def weights_for_v(impl):
         "losses = losses * min_snr_weight(schedule, t, target, min_snr_gamma), then losses.mean().",
     ),
 )
+@given_v
 def weighs_each_image(impl):
     return {target: asked(impl, target=target, min_snr_gamma=2.0) for target in ("noise", "v")}
 
@@ -919,6 +941,7 @@ def weighs_each_image(impl):
     star=True,
     hint=("p_losses(…, target, min_snr_gamma): is the last argument there?",),
 )
+@given_v
 def step_with_weights(impl):
     schedule, x_0, y = short_schedule(impl), pictures(256), labels(*((3, 0, 4, 1) * 64))
     seen = {}
