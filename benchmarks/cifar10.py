@@ -6,7 +6,7 @@
 
 With the pictures in folders (train/CLASS/*, test/CLASS/*): --dataset folder --data-dir FOLDER.
 With --run RUN, what `ddpm train` made is measured in the same way, and nothing trained but the referees:
-as it draws by itself, or with --draw-as PRESET as that one draws.
+as it draws by itself, or with --draw-as PRESET as that one draws; with --only sampling in other ways too.
 
 Two referees are trained first: one on all training images, which says what a picture shows; one on half of
 them, whose features carry the Fréchet and kernel distances to the test images. The other half against
@@ -96,6 +96,7 @@ ORDER = (
 WAYS = {
     "guidance 1.5": (dict(guidance_scale=1.5), False),
     "guidance 3": (dict(guidance_scale=3.0), False),
+    "guidance 5": (dict(guidance_scale=5.0), False),
     # The levels of noise 0.28 to 2.9 of Kynkäänniemi et al. 2024, on the cosine schedule.
     "guidance 3, t 174 to 787": (dict(guidance_scale=3.0, guidance_interval=(174, 787)), False),
     "ddim 10": (dict(steps=10), False),
@@ -371,21 +372,23 @@ class Bench:
 
     def sampling(self) -> None:
         """Other ways to draw, with the model of --sampling-of; and the plain recipe by its own sampler."""
-        best = self.options.sampling_of
-        jobs = [
-            (best, name, replace(self.arms[best].config.sample, **changes), few)
-            for name, (changes, few) in WAYS.items()
-        ]
-        own = replace(preset("seed").sample, guidance_scale=1.0)
-        jobs.append(("seed", "ancestral", own, True))
-        for name, title, how, few in jobs:
-            key = f"{name}, {title}"
-            if key not in self.results["sampling"] and self.train(self.arms[name]):
+        best = self.options.sampling_of or "cifar10"
+        if self.train(self.arms[best]):
+            self.ways(best, self.arms[best].config.sample, WAYS)
+        if self.train(self.arms["seed"]):
+            own = replace(preset("seed").sample, guidance_scale=1.0)
+            self.ways("seed", own, {"ancestral": ({}, True)})
+
+    def ways(self, name: str, usual: SampleConfig, ways: dict, model: Path | None = None) -> None:
+        """Draw with one model as it usually does but for one thing, and score."""
+        for title, (changes, few) in ways.items():
+            key, how = f"{name}, {title}", replace(usual, **changes)
+            if key not in self.results["sampling"]:
                 n = max(2, self.n // 10) if few else self.n
-                self.note("sampling", key, **self.measure(name, title, how, n))
+                self.note("sampling", key, **self.measure(name, title, how, n, model))
 
     def run(self, folder: Path) -> None:
-        """Draw and score with a run that somebody trained, at scale 1 and at its own."""
+        """Draw and score with a run that somebody trained, at scale 1 and at its own, or in all ways."""
         last = _checkpoint_of(folder)
         painter, name = load_painter(folder, device=self.device), folder.resolve().name
         drawn_as = self.options.draw_as
@@ -400,6 +403,13 @@ class Bench:
             if title not in self.results["arms"][name]:
                 row = self.measure(name, title, replace(how, guidance_scale=scale), self.n, folder)
                 self.note("arms", name, **{title: row})
+        if "sampling" in self.options.only:
+            most = max(changes.get("steps", 1) for changes, _ in WAYS.values())
+            if (timesteps := painter.config.diffusion.timesteps) < most:
+                raise UserError(
+                    f"{name} has {timesteps} timesteps, too few for the ways that take {most} steps."
+                )
+            self.ways(name, how, WAYS, folder)
 
     def measure(
         self, name: str, title: str, how: SampleConfig, n: int, model: Path | None = None
@@ -509,13 +519,15 @@ def options_from(arguments: list[str]) -> argparse.Namespace:
     )
     parts = (*ORDER, "sampling")
     parser.add_argument("--only", nargs="+", choices=parts, metavar="ARM", help=", ".join(parts))
-    parser.add_argument("--run", type=Path, help="measure this run; arms only if --only names them")
+    parser.add_argument(
+        "--run", type=Path, help="measure this run; others only if --only names them"
+    )
     parser.add_argument("--draw-as", choices=PRESETS, help="how --run draws (as it does by itself)")
     parser.add_argument("--minutes", type=float, default=10.0, help="of this call (10)")
     parser.add_argument("--images", type=int, help="that each arm sees (2,250,000)")
     parser.add_argument("--n", type=int, help="pictures to score by (10,000)")
     parser.add_argument("--referee-width", type=int, default=64, help="of its first layer (64)")
-    parser.add_argument("--sampling-of", choices=ORDER, default="cifar10", metavar="ARM")
+    parser.add_argument("--sampling-of", choices=ORDER, metavar="ARM", help="(cifar10)")
     parser.add_argument("--dataset", default="cifar10", choices=DATASETS)
     parser.add_argument("--data-dir", help="the download's folder (data), or that of the pictures")
     parser.add_argument("--out", type=Path, help="folder of all it makes (runs/cifar10-ladder)")
@@ -524,6 +536,8 @@ def options_from(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="a tiny everything; measures nothing")
     options = parser.parse_args(arguments)
     quick = options.quick
+    if options.run is not None and options.sampling_of is not None:
+        parser.error("--sampling-of names an arm, but with --run it is the run that is measured")
     if options.only is None:
         options.only = parts if options.run is None else ()
     options.out = options.out or Path("runs/cifar10-quick" if quick else "runs/cifar10-ladder")
@@ -551,7 +565,7 @@ def main(arguments: list[str]) -> int:
             for name in ORDER:
                 if name in options.only:
                     bench.arm(bench.arms[name])
-            if "sampling" in options.only:
+            if "sampling" in options.only and options.run is None:
                 bench.sampling()
             bench.show()
         except OutOfTime:

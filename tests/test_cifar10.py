@@ -133,6 +133,24 @@ def test_a_run_is_measured_like_an_arm(photos, tmp_path, capsys, monkeypatch):
     assert row["guidance 1"]["sampler"] == "ddpm" and "guidance 1.5" not in row
 
 
+def test_a_run_is_drawn_in_other_ways(photos, tmp_path, capsys, monkeypatch):
+    run = tiny.make_run(tmp_path / "mine", images=12)
+    of_run = ("--run", str(run.folder), "--only", "sampling")
+    assert call(photos, tmp_path / "out", *of_run) == 2
+    assert "timesteps, too few for the ways that take 100 steps" in capsys.readouterr().err
+    some = {name: cifar10.WAYS[name] for name in ("ddim 10", "ancestral")}
+    monkeypatch.setattr(cifar10, "WAYS", some)
+    assert call(photos, tmp_path / "out", *of_run) == 0
+    found = results(tmp_path / "out")
+    assert list(found["arms"]) == ["mine"]  # and no arm was trained
+    ways = found["sampling"]
+    assert (ways["mine, ddim 10"]["steps"], ways["mine, ddim 10"]["n"]) == (10, 12)
+    assert (ways["mine, ancestral"]["sampler"], ways["mine, ancestral"]["n"]) == ("ddpm", 2)
+    with pytest.raises(SystemExit) as stop:
+        call(photos, tmp_path / "out", *of_run, "--sampling-of", "seed")
+    assert stop.value.code == 2 and "it is the run that is measured" in capsys.readouterr().err
+
+
 def test_results_stand_in_a_file_of_the_machine_unless_they_are_quick(tmp_path, monkeypatch):
     monkeypatch.setattr(cifar10, "RESULTS", tmp_path / "results")
     bench = cifar10.Bench.__new__(cifar10.Bench)
