@@ -4,6 +4,7 @@ A request names an experiment and the conditions; the answer is a frame with wha
 Neither child judges anything, and the learner's child knows nothing about the reference.
 """
 
+import gc
 import importlib
 import importlib.abc
 import importlib.machinery
@@ -39,6 +40,7 @@ def serve(job: dict, reader, writer, enter_sandbox) -> None:
     # oneDNN compiles a kernel for each new shape, which pays for large tensors only.
     torch.backends.mkldnn.set_flags(False)
     lab.compile_nothing()
+    gc.freeze()  # torch's objects are no garbage: to look through them copies a forked child's memory
     chapter = catalogue.chapters()[job["chapter"]]
     experiments = _functions(job, chapter)
     UNTOUCHED.remember()
