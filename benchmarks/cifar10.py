@@ -214,6 +214,7 @@ class Bench:
         self.device = select_device(options.device)
         allow_tf32()
         gpu = self.device.type == "cuda"
+        self.kind = options.referee or ("large" if gpu else "photo")
         self.machine = torch.cuda.get_device_name(self.device) if gpu else str(self.device)
         self.results = self._begin()
         self.arms = arms(options.images, options.quick)
@@ -230,7 +231,7 @@ class Bench:
         """The results so far; an error when they were measured in another way."""
         o, path = self.options, self.out / "results.json"
         settings = {"n": o.n, "images": o.images, "dataset": o.dataset, "quick": o.quick}
-        settings["referee_width"] = o.referee_width
+        settings["referee"] = self.kind
         settings["device"] = self.machine  # seconds of two machines do not compare
         if not path.is_file():
             about = {"settings": settings, "torch": torch.__version__.split("+")[0]}
@@ -272,8 +273,8 @@ class Bench:
                 steps=12 if tiny else None,
                 device=self.device,
                 progress=lambda steps: self.clock.watch(watched(steps)),
-                kind="photo",
-                width=8 if tiny else self.options.referee_width,
+                kind=self.kind,
+                width=8 if tiny else None,
             )
             save_judge(judge, path, {"classes": list(images.classes), "images": len(images.labels)})
             self.note("referees", name, train_seconds=time.monotonic() - began)
@@ -526,7 +527,8 @@ def options_from(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=10.0, help="of this call (10)")
     parser.add_argument("--images", type=int, help="that each arm sees (2,250,000)")
     parser.add_argument("--n", type=int, help="pictures to score by (10,000)")
-    parser.add_argument("--referee-width", type=int, default=64, help="of its first layer (64)")
+    kinds = ("photo", "large")
+    parser.add_argument("--referee", choices=kinds, help="their kind (large on a GPU, else photo)")
     parser.add_argument("--sampling-of", choices=ORDER, metavar="ARM", help="(cifar10)")
     parser.add_argument("--dataset", default="cifar10", choices=DATASETS)
     parser.add_argument("--data-dir", help="the download's folder (data), or that of the pictures")
@@ -545,10 +547,9 @@ def options_from(arguments: list[str]) -> argparse.Namespace:
     options.n = (100 if quick else 10_000) if options.n is None else options.n
     if quick and options.device is None:
         options.device = "cpu"
-    for name, least in (("minutes", 0), ("images", 1), ("n", 2), ("referee_width", 1)):
+    for name, least in (("minutes", 0), ("images", 1), ("n", 2)):
         if not getattr(options, name) >= least:
-            option = name.replace("_", "-")
-            parser.error(f"--{option} must be at least {least}, got {getattr(options, name)}")
+            parser.error(f"--{name} must be at least {least}, got {getattr(options, name)}")
     return options
 
 

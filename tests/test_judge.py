@@ -18,6 +18,7 @@ from ddpm_ref.evaluation import evaluate
 from ddpm_ref.files import read_tensors, write_tensors
 from ddpm_ref.judge import (
     Judge,
+    LargeJudge,
     PhotoJudge,
     Referee,
     appoint_referee,
@@ -161,10 +162,11 @@ def test_a_little_training_beats_chance(small_judge):
     assert not small_judge.training
 
 
-def test_a_little_training_of_the_kind_for_photographs_beats_chance():
+@pytest.mark.parametrize("kind", ["photo", "large"])
+def test_a_little_training_of_the_kinds_for_photographs_beats_chance(kind):
     """On photographs it is measured (docs/models.md); here it has to learn at all."""
     images = load_dataset("shapes", image_size=16, size=600)
-    judge = train_judge(images, steps=25, kind="photo", width=16)
+    judge = train_judge(images, steps=25, kind=kind, width=16)
     unseen = load_dataset("shapes", image_size=16, size=300, test=True)
     features, guessed = judge.look_at(to_model_range(unseen.images))
     assert class_accuracy(guessed, unseen.labels, 10)[0] > 0.5  # chance is 0.1
@@ -183,10 +185,11 @@ def test_the_first_layer_for_photographs_makes_pixels_independent():
     assert 0.5 < products.diag().max() <= 1  # less than 1 only for what hardly varies
 
 
-def test_the_kind_for_photographs_looks_into_the_mirror_where_classes_survive_it():
+@pytest.mark.parametrize("kind", [PhotoJudge, LargeJudge])
+def test_the_kinds_for_photographs_look_into_the_mirror_where_classes_survive_it(kind):
     x = torch.randn(3, 3, 16, 16)
     for mirror in (True, False):
-        judge = PhotoJudge(3, 10, 8, mirror).eval()
+        judge = kind(3, 10, 8, mirror).eval()
         same = torch.allclose(judge(x), judge(x.flip(-1)), atol=1e-6)
         assert same == mirror
 
@@ -199,7 +202,7 @@ def test_the_kind_for_photographs_needs_some_pixels():
 def test_crops_are_cut_out_of_mirrored_borders():
     """Each is the picture moved by at most a sixteenth, and mirrored where that is asked."""
     image = torch.arange(32 * 32).reshape(1, 1, 32, 32)
-    wide = judge_module._with_border(image)
+    wide = judge_module._with_border(image, 1 / 16)
     assert wide.shape == (1, 1, 36, 36)
     expected = torch.nn.functional.pad(image.double(), (2, 2, 2, 2), mode="reflect")
     assert torch.equal(wide.double(), expected)
@@ -219,7 +222,19 @@ def test_crops_are_cut_out_of_mirrored_borders():
     assert [flip for _, _, flip in found] == mirrored.tolist()
 
 
-@pytest.mark.parametrize("kind", ["small", "photo"])
+def test_a_square_of_each_image_is_covered():
+    x = torch.rand(300, 3, 16, 32) + 1  # nowhere 0
+    covered = judge_module._cover(x, 1 / 4) == 0
+    assert (covered.sum((1, 2, 3)) == 3 * 4 * 8).all()
+    assert torch.equal(covered[:, 0], covered[:, 2])
+    rows, columns = covered[:, 0].any(2), covered[:, 0].any(1)
+    assert (rows.sum(1) == 4).all() and (columns.sum(1) == 8).all()
+    assert set(rows.int().argmax(1).tolist()) == set(range(13))
+    assert set(columns.int().argmax(1).tolist()) == set(range(25))
+    assert torch.equal(judge_module._cover(x, 0), x)
+
+
+@pytest.mark.parametrize("kind", ["small", "photo", "large"])
 def test_training_a_judge_leaves_the_random_state_and_repeats(kind):
     images = load_dataset("shapes", image_size=16, size=100)
     torch.manual_seed(5)
@@ -255,7 +270,11 @@ def test_a_judge_comes_back_from_its_file(tmp_path, small_judge):
     assert sizes[0] < 0.6 * sizes[1]
 
 
-@pytest.mark.parametrize("judge", [Judge(1, 4), PhotoJudge(1, 4, 8)], ids=["small", "photo"])
+@pytest.mark.parametrize(
+    "judge",
+    [Judge(1, 4), PhotoJudge(1, 4, 8), LargeJudge(1, 4, 8)],
+    ids=["small", "photo", "large"],
+)
 def test_a_judge_of_other_images_comes_back_too(tmp_path, judge):
     save_judge(judge, tmp_path / "judge.safetensors")
     loaded = load_judge(tmp_path / "judge.safetensors")

@@ -243,20 +243,24 @@ def judge(
     steps: Annotated[
         int | None,
         typer.Option(
-            help="Training steps: small of 128 images, photo of 512. Default: 4 passes, or 16.",
+            help="Training steps, small of 128 images, photo and large of 512. Default: 4 passes over "
+            "the images, 16 or 20.",
             show_default=False,
         ),
     ] = None,
     kind: Annotated[
         str,
         typer.Option(
-            help="small, for simple pictures; photo, for photographs: an hour without a GPU."
+            help="small, for simple pictures; photo, for photographs: an hour without a GPU; large, "
+            "right more often on them: four hours."
         ),
     ] = "small",
     width: Annotated[
-        int,
-        typer.Option(help="Of the kind photo: channels of its first convolutions."),
-    ] = 64,
+        int | None,
+        typer.Option(
+            help="Channels of the first convolutions: photo 64, large 128.", show_default=False
+        ),
+    ] = None,
     seed: Seed = 0,
     device: Device = None,
 ) -> None:
@@ -272,7 +276,8 @@ def judge(
     one_of("--kind", kind, tuple(KINDS))
     if steps is not None:
         at_least("--steps", steps, 3)
-    at_least("--width", width, 1)
+    if width is not None:
+        at_least("--width", width, 1)
     make_folder(out.parent)
     reading = console.tracker("reading images", "files")
     images = load_dataset(dataset, data_dir, image_size, progress=reading)
