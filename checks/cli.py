@@ -1,5 +1,6 @@
 """The command line: `python -m checks`. It judges, and runs nobody's code itself."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from typer.core import TyperGroup
 
 from checks import report, stubs
 from checks.catalogue import ROOT, Chapter, chapters, find
-from checks.files import Problem, write_json
+from checks.files import Problem, write_json, write_text
 from checks.grader import ChapterResult, Grader, check_submission
 from checks.history import History
 from checks.workers import Pool
@@ -296,6 +297,87 @@ def quiz(
     outcomes = session.ask(questions)
     session.summary(outcomes, f"python -m checks quiz {number}")
     raise typer.Exit(0 if all(outcome.right for outcome in outcomes) else 1)
+
+
+@app.command()
+def grade(
+    places: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="DIR…", help="A folder of submissions (folders or zip files), or single ones."
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for the grades.")] = Path("grades"),
+    number: Annotated[
+        list[int] | None,
+        typer.Option(
+            "--chapter", help="Only this one; may be given several times.", show_default=False
+        ),
+    ] = None,
+    per: Annotated[
+        str, typer.Option(help="A column for each chapter, exercise or check.")
+    ] = "chapter",
+    roster: Annotated[
+        Path | None,
+        typer.Option(
+            help="Table of the class (CSV) from your course system: the grades are added to its lines.",
+            show_default=False,
+        ),
+    ] = None,
+    format: Annotated[
+        str | None,
+        typer.Option(help="A further file for each: gradescope or junit.", show_default=False),
+    ] = None,
+    own: Own = False,
+    feedback: Annotated[
+        str,
+        typer.Option(help="What the authors may read: pass (nothing), symptom, named."),
+    ] = "named",
+    jobs: Annotated[
+        int | None,
+        typer.Option(help="Submissions at a time. Default: half of the cores.", min=1),
+    ] = None,
+):
+    """Grade a class: all submissions in a folder.
+
+    Writes `grades.csv`, and for each submission `NAME.json` (everything) and `NAME.txt` (for its author).
+    The same command again grades what is new or changed, and goes on where it was stopped.
+
+    Exit code 0 when every submission was graded, 1 when there was trouble with some.
+    """
+    from checks import exports, gradebook
+
+    for option, value, known in (
+        ("--per", per, exports.PER),
+        ("--format", format, (None, *exports.FORMATS)),
+        ("--feedback", feedback, FEEDBACK[1:]),
+    ):
+        if value not in known:
+            raise Problem(f"{option} is one of {', '.join(filter(None, known))}, not {value!r}.")
+    numbers = tuple(sorted({find(n).number for n in number or chapters()}))
+    people = exports.Roster.read(roster) if roster else None
+    plan = gradebook.Plan(numbers, own, feedback, format)
+    table, contents = out / "grades.csv", []
+    with gradebook.handed_in(places, out) as (found, others):
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise Problem(f"--out cannot be {out} ({error.strerror}): name a folder.") from error
+        width = report.class_heading([s.name for s in found], numbers)
+        at_once = jobs or max(1, (os.cpu_count() or 1) // 2)
+        graded = gradebook.grade(found, plan, out, at_once, _take_pool())
+        try:
+            with contextlib.closing(graded), report.out.status("") as status:
+                for s in found:
+                    status.update(report.clean(f"{s.name}: {len(contents) + 1} of {len(found)}"))
+                    contents.append(next(graded))
+                    report.class_line(contents[-1], width)
+                    write_text(table, exports.table(contents, per, people), "utf-8-sig")
+        except KeyboardInterrupt:
+            report.problem(f"Stopped. What is graded is in {out}; the same command goes on.")
+            raise typer.Exit(130) from None
+    report.class_summary(contents, others, table)
+    raise typer.Exit(1 if any(content["trouble"] for content in contents) else 0)
 
 
 @app.command()

@@ -11,6 +11,11 @@ class Problem(ValueError):
 
 
 def write_json(path: Path, content) -> None:
+    """As `write_text` does."""
+    write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+
+
+def write_text(path: Path, text: str, encoding: str = "utf-8") -> None:
     """Write beside the file and rename, so that nobody ever reads half of it; to a device, into it.
 
     Raises:
@@ -18,8 +23,7 @@ def write_json(path: Path, content) -> None:
     """
     path = Path(os.path.realpath(path)) if os.path.islink(path) else Path(path)
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
-    data = text.encode("utf-8", "replace")  # a path need not be Unicode
+    data = text.encode(encoding, "replace")  # a path need not be Unicode
     try:
         if os.path.exists(path) and not os.path.isfile(path):
             path.write_bytes(data)

@@ -18,6 +18,7 @@ NOT_STARTED, PASSED, FAILED = "not started", "passed", "failed"
 CRASHED, TIMED_OUT = "crashed", "timed out"
 VERDICTS = (PASSED, FAILED, CRASHED, TIMED_OUT, NOT_STARTED)
 NO_FILE = "there is no file"
+NO_IMPORT = "it cannot be imported"
 GARBLED = "something else than the grader wrote to the grader's channel"
 
 
@@ -132,6 +133,11 @@ def chapter_folders(submission: Path, graded: Chapter, own: bool) -> dict[str, P
     return folders
 
 
+def holds_chapters(folder: Path) -> bool:
+    """Whether any chapter lies in it, where `submission_folder` looks."""
+    return any(submission_folder(folder, c).is_dir() for c in catalogue.chapters().values())
+
+
 def check_submission(folder: Path) -> None:
     """Is there something to grade?
 
@@ -139,8 +145,7 @@ def check_submission(folder: Path) -> None:
         Problem: when there is not.
     """
     try:
-        there = folder.is_dir()
-        begun = any(submission_folder(folder, c).is_dir() for c in catalogue.chapters().values())
+        there, begun = folder.is_dir(), holds_chapters(folder)
     except OSError as error:  # such as a folder that only its owner may read
         raise Problem(
             f"Cannot use {folder} ({error.strerror}): give --submission a folder with chapters."
@@ -391,7 +396,7 @@ class _Attempt:
 
     def _failed_import(self, error: dict) -> Result:
         verdict = NOT_STARTED if error["kind"] == "not started" else CRASHED
-        symptom = f"it cannot be imported: {error_text(error)}"
+        symptom = f"{NO_IMPORT}: {error_text(error)}"
         if re.search("SyntaxError.*(null bytes|codec can't decode)", symptom):
             symptom += " (save the file as UTF-8)"
         return Result(None, verdict, symptom, self._prelude(), frames(error))

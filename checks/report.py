@@ -1,21 +1,26 @@
 """How results are told: on the screen, and as JSON for machines."""
 
+import os
 import re
 import shlex
+from collections import Counter
+from io import StringIO
 from pathlib import Path
 
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.padding import Padding
 from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
-from checks.catalogue import Chapter, chapters
+from checks.catalogue import ROOT, Chapter, chapters
 from checks.gallery import picture_of
 from checks.grader import (
     CRASHED,
     FAILED,
     NO_FILE,
+    NO_IMPORT,
     NOT_STARTED,
     PASSED,
     TIMED_OUT,
@@ -283,6 +288,75 @@ def row_json(about: Chapter, row) -> dict:
         "caught": row.caught,
         "named": {name: list(says) for name, says in row.named.items()},
     }
+
+
+def as_text(results: list[ChapterResult], feedback: str) -> str:
+    """What the author of a submission reads, without colours."""
+    global out
+    screen, out = out, Console(file=StringIO(), highlight=False, soft_wrap=True, color_system=None)
+    try:
+        say(f"{sum(r.points for r in results)}/{sum(r.max_points for r in results)} points")
+        for result in results:
+            if (why := result.results[0].symptom).startswith(NO_FILE):
+                say(f"\nChapter {result.chapter.number} · {result.chapter.title}   {why}")
+            else:
+                chapter(result, lambda experiment: feedback, verbose=False)
+        # Pictures lie in the author's own copy of the course.
+        return out.file.getvalue().replace(f"{ROOT}{os.sep}", "")
+    finally:
+        out = screen
+
+
+def class_heading(names: list[str], numbers: tuple[int, ...]) -> int:
+    """Above the lines of a class; returns the width of the names."""
+    width = min(40, max(map(cell_len, map(clean, names))))
+    columns = "".join(f"{f'ch {n}':>6}" for n in numbers)
+    say(f"{'':{width}}{columns}  points", "dim")
+    return width
+
+
+def class_line(content: dict, width: int) -> None:
+    """One submission of a class (see `checks.gradebook`)."""
+    line = Text(set_cell_size(clean(content["submission"]), width))
+    for each in content["chapters"]:
+        line.append(f"{each['points']:>6}", "green" if each["passed"] else "")
+    line.append(f"  {content['points']}/{content['max_points']}", "bold")
+    if content["trouble"]:
+        line.append(f"  {clean(content['trouble'])}", "red")
+    out.print(line)
+
+
+def class_summary(contents: list[dict], others: list[str], table: Path) -> None:
+    """How the class did, what went wrong most often in it, and what was left out."""
+    graded = [c for c in contents if not c["trouble"]]
+    troubled = len(contents) - len(graded)
+    count = f"{len(contents)} submission{'s' * (len(contents) != 1)}"
+    out.print()
+    say(count + (f", {troubled} of them without anything that could be graded" * bool(troubled)))
+    if len(graded) > 2:
+        shares = sorted(c["points"] / c["max_points"] for c in graded)
+        say(f"Half of the class has {shares[len(shares) // 2]:.0%} of the points or more.")
+    often = Counter(wrong for c in graded for wrong in _what_is_wrong(c))
+    if often:
+        say("What went wrong most often:")
+        for what, times in often.most_common(8):
+            say(f"{times:>5} × {what}")
+    if others:
+        names = ", ".join(others[:5]) + ", …" * (len(others) > 5)
+        say(f"Left out, since they are neither folders nor zip files: {names}", "yellow")
+    say(f"All of it: {_near(table.absolute())}", "bold")
+
+
+def _what_is_wrong(content: dict) -> set[str]:
+    """In one submission: the mistakes in it; where they have no name, the checks that failed."""
+    wrong = set()
+    for chapter in content["chapters"]:
+        for e in chapter["experiments"]:
+            if e["symptom"].startswith(NO_IMPORT):
+                wrong.add(f"chapter {chapter['chapter']}: {NO_IMPORT}")
+            elif e["verdict"] not in (PASSED, NOT_STARTED):
+                wrong |= {f"{e['id']} {what}" for what in e["mistakes"] or [e["title"]]}
+    return wrong
 
 
 def finding(found) -> None:

@@ -1,0 +1,214 @@
+"""Grades in the forms that course systems read: a table, Gradescope's JSON, JUnit's XML."""
+
+import csv
+import io
+import json
+import xml.etree.ElementTree as ET
+from dataclasses import dataclass
+from pathlib import Path
+
+from checks.files import Problem
+from checks.grader import NOT_STARTED, PASSED
+from checks.report import clean
+
+PER = ("chapter", "exercise", "check")
+FORMATS = ("gradescope", "junit")
+
+
+def written_as(format: str, content: dict) -> tuple[str, str]:
+    """How the file's name ends, and what is in it.
+
+    Args:
+        format: one of `FORMATS`.
+        content: all about one submission, as in its NAME.json.
+    """
+    if format == "gradescope":
+        return ".gradescope.json", json.dumps(_gradescope(content), indent=1) + "\n"
+    return ".xml", _junit(content)
+
+
+def _experiments(content: dict):
+    for chapter in content["chapters"]:
+        for e in chapter["experiments"]:
+            yield chapter, e
+
+
+def _told(e: dict) -> str:
+    lines = [f"{e['verdict']}: {e['symptom']}" if e["symptom"] else e["verdict"], *e["frames"]]
+    lines += [f">>> {e['call']}"] if e["call"] else []
+    lines += [f"it looks like: {mistake}" for mistake in e["mistakes"]]
+    lines += [f"note: {e['note']}"] if e["note"] else []
+    return "\n".join(map(clean, lines))
+
+
+def _gradescope(content: dict) -> dict:
+    """The autograder's results.json. Optional work (★) is shown, and counts nothing."""
+    tests = [
+        {
+            "name": f"{e['id']} {'★ ' * e['star']}{e['title']}",
+            "score": 0 if e["star"] else e["points"],
+            "max_score": 0 if e["star"] else e["max_points"],
+            "status": "passed" if e["verdict"] == PASSED else "failed",
+            "output": "" if e["verdict"] == PASSED else _told(e),
+        }
+        for _, e in _experiments(content)
+    ]
+    seconds = sum(chapter["seconds"] for chapter in content["chapters"])
+    return {
+        "score": content["points"],
+        "execution_time": round(seconds),
+        "output": clean(content["trouble"]),
+        "tests": tests,
+    }
+
+
+def _junit(content: dict) -> str:
+    """A suite a chapter; what is not started is skipped."""
+    suites = ET.Element("testsuites", name=_in_xml(content["submission"]))
+    for chapter in content["chapters"]:
+        verdicts = [e["verdict"] for e in chapter["experiments"]]
+        skipped = verdicts.count(NOT_STARTED)
+        failures = len(verdicts) - skipped - verdicts.count(PASSED)
+        numbers = {"tests": len(verdicts), "failures": failures, "skipped": skipped, "errors": 0}
+        suite = ET.SubElement(
+            suites,
+            "testsuite",
+            {"name": f"ch{chapter['chapter']:02}", "time": str(chapter["seconds"])}
+            | {key: str(number) for key, number in numbers.items()},
+        )
+        for e in chapter["experiments"]:
+            case = ET.SubElement(suite, "testcase", classname=suite.get("name"), name=e["name"])
+            given = ET.SubElement(case, "properties")
+            for key in ("points", "max_points", "verdict", "star"):
+                ET.SubElement(given, "property", name=key, value=str(e[key]))
+            if e["verdict"] != PASSED:
+                kind = "skipped" if e["verdict"] == NOT_STARTED else "failure"
+                told = ET.SubElement(case, kind, message=_in_xml(f"{e['verdict']}: {e['symptom']}"))
+                told.text = _in_xml(_told(e))
+    ET.indent(suites)
+    return ET.tostring(suites, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def _in_xml(text: str) -> str:
+    return "".join(c if c not in "\ufffe\uffff" else "�" for c in clean(text))
+
+
+def table(contents: list[dict], per: str, roster: "Roster | None" = None) -> str:
+    """The grades as CSV, a line a submission.
+
+    Args:
+        contents: of the submissions graded so far.
+        per: one of `PER`: what there is a column for. ★ is counted in a column of its own.
+        roster: lines that the grades are added to; a submission of nobody in it comes last.
+    """
+    rows = [_row(content, per) for content in contents]
+    heading = list(rows[0])
+    people = roster or Roster([], [])
+    lines, strangers = people.joined([content["submission"] for content in contents])
+    text = io.StringIO()
+    writer = csv.writer(text, delimiter=people.delimiter, lineterminator="\n")
+    writer.writerow([*people.heading, *heading])
+    for person, index in lines:
+        writer.writerow(
+            [*person, *(rows[index].values() if index is not None else [""] * len(heading))]
+        )
+    for index in strangers:
+        if roster:
+            rows[index]["remark"] = f"not in the roster {rows[index]['remark']}".strip()
+        writer.writerow([*[""] * len(people.heading), *rows[index].values()])
+    return text.getvalue()
+
+
+def _row(content: dict, per: str) -> dict[str, str | int]:
+    columns: dict[str, int] = {}
+    stars = 0
+    for chapter, e in _experiments(content):
+        name = {"chapter": f"chapter {chapter['chapter']}", "exercise": e["id"], "check": e["name"]}
+        counted = 0 if e["star"] and per == "chapter" else e["points"]
+        columns[name[per]] = columns.get(name[per], 0) + counted
+        stars += e["points"] if e["star"] else 0
+    about = {"points": content["points"], "of": content["max_points"], "optional": stars}
+    name, remark = (_harmless(content[key]) for key in ("submission", "trouble"))
+    return {"submission": name, **columns, **about, "remark": remark}
+
+
+def _harmless(text: str) -> str:
+    """One line, and no formula: a spreadsheet would run it."""
+    text = " ".join(clean(text).split())
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@") else text
+
+
+@dataclass(frozen=True)
+class Roster:
+    """The table of a class, as a course system exports it.
+
+    A submission belongs to the line that has its name in a cell, or a part of its name between
+    underscores: "Anna Muster_123456_assignsubmission_file" is that of "Anna Muster", of "Participant
+    123456" and of anna.muster@… alike. What stands in two lines is nobody's.
+    """
+
+    heading: list[str]
+    people: list[list[str]]
+    delimiter: str = ","
+
+    @staticmethod
+    def read(path: Path) -> "Roster":
+        """From a file of CSV, whichever way a spreadsheet writes it.
+
+        Raises:
+            Problem: when there is no such table.
+        """
+        try:
+            data = Path(path).read_bytes()
+        except OSError as error:
+            raise Problem(
+                f"Cannot read {path} ({error.strerror}): give --roster a CSV file."
+            ) from error
+        encodings = (
+            ("utf-16",) if data[:2] in (b"\xff\xfe", b"\xfe\xff") else ("utf-8-sig", "cp1252")
+        )
+        for encoding in encodings:
+            try:
+                text = data.decode(encoding)
+                break
+            except UnicodeDecodeError:
+                text = ""
+        first = text.partition("\n")[0]
+        delimiter = max(",;\t", key=first.count)
+        lines = [line for line in csv.reader(io.StringIO(text), delimiter=delimiter) if any(line)]
+        if len(lines) < 2 or "\0" in text:
+            raise Problem(
+                f"{path} is no table of a class: give --roster a CSV file with a heading."
+            )
+        width = max(map(len, lines))
+        heading, *people = (line + [""] * (width - len(line)) for line in lines)
+        return Roster(heading, people, delimiter)
+
+    def joined(self, names: list[str]) -> tuple[list[tuple[list[str], int | None]], list[int]]:
+        """Each line with the index of its submission, or None; and the indices of those without a line."""
+        lines: dict[str, set[int]] = {}
+        for number, person in enumerate(self.people):
+            for cell in person:
+                for known in _known_as(cell):
+                    lines.setdefault(known, set()).add(number)
+        whose: dict[int, int] = {}
+        for index, name in enumerate(names):
+            found = [
+                {*lines[part]}.pop()
+                for part in map(_plain, (name, *name.split("_")))
+                if len(lines.get(part, ())) == 1
+            ]
+            if len(set(found)) == 1 and found[0] not in whose:
+                whose[found[0]] = index
+        joined = [(person, whose.get(number)) for number, person in enumerate(self.people)]
+        return joined, [index for index in range(len(names)) if index not in whose.values()]
+
+
+def _known_as(cell: str) -> set[str]:
+    """What a cell calls somebody: all of it, its last word, an address up to the @."""
+    cell = _plain(cell)
+    return {cell, cell.rpartition(" ")[2], cell.partition("@")[0]} - {""}
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.casefold().split())

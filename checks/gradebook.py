@@ -1,0 +1,274 @@
+"""A class: many submissions, graded side by side into one folder.
+
+    grades/grades.csv    a line a submission: its points
+    grades/NAME.json     all that came of it
+    grades/NAME.txt      what its author may read
+
+Each is written as soon as it is known. Grading again does what is new or was changed, and the rest stays.
+"""
+
+import hashlib
+import json
+import os
+import tempfile
+import threading
+import zipfile
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from checks import catalogue, exports, report
+from checks.catalogue import ROOT, find
+from checks.files import Problem, write_json, write_text
+from checks.grader import Grader, holds_chapters
+from checks.workers import Pool
+
+LIMIT = 50 << 20  # bytes that a zip file may unpack to
+COUNT = 5000  # files in it
+
+
+@dataclass(frozen=True)
+class Submission:
+    """What somebody handed in: a folder with chapters, or the trouble with it."""
+
+    name: str
+    folder: Path
+    trouble: str = ""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a class is graded.
+
+    Attributes:
+        numbers: of the chapters.
+        own: each on its author's other chapters.
+        feedback: what NAME.txt tells: "pass", "symptom" or "named".
+        format: of a further file for each: one of `exports.FORMATS`, or None.
+    """
+
+    numbers: tuple[int, ...]
+    own: bool = False
+    feedback: str = "named"
+    format: str | None = None
+
+
+@contextmanager
+def handed_in(places: list[Path], out: Path) -> Iterator[tuple[list[Submission], list[str]]]:
+    """The submissions in these places, and the names of what is none (see `submissions`).
+
+    What was unpacked is removed in the end.
+    """
+    with tempfile.TemporaryDirectory(prefix="checks-class-") as scratch:
+        os.chmod(scratch, 0o711)  # the sandbox reads as another user
+        yield submissions(places, Path(scratch), out)
+
+
+def submissions(places: list[Path], scratch: Path, out: Path) -> tuple[list[Submission], list[str]]:
+    """What is handed in, by name, and which files are no submissions.
+
+    Args:
+        places: submissions (folders or zip files), or folders of them.
+        scratch: an empty folder for what is unpacked.
+        out: of the grades, which is no submission wherever it lies.
+
+    Raises:
+        Problem: when a place holds nothing that could be one.
+    """
+    entries, others = [], []
+    for place in places:
+        inside = [entry for entry in _inside(place) if str(entry) != os.path.abspath(out)]
+        ours = [entry for entry in inside if entry.is_dir() or _is_zip(entry)]
+        if not ours:
+            raise Problem(f"{place} holds neither chapters nor submissions (folders or zip files).")
+        entries += ours
+        others += [entry.name for entry in inside if entry not in ours]
+    by_name = _names(entries)
+    found = [
+        _submission(name, entry, scratch)
+        for name, entry in sorted(by_name.items(), key=lambda each: each[0].casefold())
+    ]
+    real = {os.path.realpath(s.folder): s.name for s in found if not by_name[s.name].is_symlink()}
+    for k, s in enumerate(found):  # somebody may hand in a link to somebody else's work
+        whose = real.get(os.path.realpath(s.folder), s.name)
+        if whose != s.name:
+            found[k] = replace(s, trouble=f"a link to {whose}")
+    return found, sorted(others)
+
+
+def _inside(place: Path) -> list[Path]:
+    """What may be submissions: the place itself, or what lies in it."""
+    place = Path(os.path.abspath(place))
+    try:
+        if _is_zip(place) or holds_chapters(place):
+            return [place]
+        return [entry for entry in place.iterdir() if entry.name[0] not in "._"]
+    except OSError as error:
+        raise Problem(
+            f"Cannot use {place} ({error.strerror}): give a submission, or a folder of submissions."
+        ) from error
+
+
+def _names(entries: list[Path]) -> dict[str, Path]:
+    """Names that differ: of the file; where that is not enough with .zip, and with the folder above."""
+    entries = list(dict.fromkeys(entries))
+    ways = (
+        lambda p: p.stem if _is_zip(p) else p.name,
+        lambda p: p.name,
+        lambda p: f"{p.parent.name}-{p.name}",
+    )
+    left, named = entries, {}
+    for way in ways:
+        counts = Counter([*map(way, left), *named])
+        named |= {way(p): p for p in left if counts[way(p)] == 1}
+        left = [p for p in left if counts[way(p)] > 1]
+    if left:
+        raise Problem(f"Two submissions are called {ways[0](left[0])}: give them different names.")
+    return named
+
+
+def _is_zip(path: Path) -> bool:
+    return path.suffix.lower() == ".zip" and path.is_file()
+
+
+def _submission(name: str, entry: Path, scratch: Path) -> Submission:
+    try:
+        folder = _unpacked(entry, scratch / name) if _is_zip(entry) else entry
+        return Submission(name, _with_chapters(folder))
+    except Problem as problem:
+        return Submission(name, entry, str(problem))
+    except OSError as error:
+        return Submission(name, entry, f"cannot be read ({error.strerror or error})")
+    except (zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
+        return Submission(name, entry, f"cannot be unpacked ({error})")
+
+
+def _with_chapters(folder: Path) -> Path:
+    """The folder with the chapters, where others are wrapped around it.
+
+    Raises:
+        Problem: when there is none.
+    """
+    seen = sorted(p.name for p in folder.iterdir())
+    for _ in range(4):
+        if holds_chapters(folder):
+            return folder
+        inside = [p for p in folder.iterdir() if p.name[0] not in "._" and p.is_dir()]
+        inside = [p for p in inside if not p.is_symlink()]
+        inside = [p for p in inside if holds_chapters(p)] or inside
+        if len(inside) != 1:
+            break
+        folder = inside[0]
+    what = f"only {', '.join(seen[:3])}{', …' * (len(seen) > 3)}" if seen else "nothing at all"
+    raise Problem(f"no chapter in it, such as {catalogue.ALL[0].folder}: {what}")
+
+
+def _unpacked(archive: Path, folder: Path) -> Path:
+    """The files of a zip file. None can land outside of the folder, and none be more than it says."""
+    with zipfile.ZipFile(archive) as content:
+        files = [info for info in content.infolist() if not info.is_dir()]
+        if len(files) > COUNT or sum(info.file_size for info in files) > LIMIT:
+            raise Problem(f"{archive.name} unpacks to more than {LIMIT >> 20} MB or {COUNT} files.")
+        folder.mkdir(parents=True)
+        for info in files:
+            content.extract(info, folder)
+    return folder
+
+
+def grade(found: list[Submission], plan: Plan, out: Path, jobs: int, pool: Pool) -> Iterator[dict]:
+    """Grade them, and give what NAME.json holds for each, in their order, as it is known.
+
+    Args:
+        out: the folder of the grades; what it has from before, of the same submission, is taken over.
+        jobs: how many at a time.
+        pool: the processes of the first grader; closed in the end.
+    """
+    course = _digest(sorted(p for room in ("checks", "ddpm_ref", "solutions") for p in _code(room)))
+    graders, free = [Grader(pool), *(Grader() for _ in range(jobs - 1))], threading.local()
+    waiting = list(graders)
+
+    def one(s: Submission) -> tuple[dict, list | None]:
+        stamp = f"{course} {plan} {'' if s.trouble else _digest(_files(s.folder), s.folder)}"
+        stamp = hashlib.sha256(stamp.encode()).hexdigest()
+        before = _before(out / f"{s.name}.json")
+        if before.get("stamp") == stamp and (out / f"{s.name}.txt").is_file() and not s.trouble:
+            return before, None
+        about = {"submission": s.name, "stamp": stamp, "trouble": s.trouble}
+        results = [find(n) for n in plan.numbers]
+        if not s.trouble:
+            if not hasattr(free, "grader"):
+                free.grader = waiting.pop()
+            try:
+                results = [_chapter(free.grader, n, s, plan) for n in plan.numbers]
+            except (
+                Exception
+            ) as error:  # of the grader itself: the others are to be graded all the same
+                what = f"the grader failed on it, which is worth a report to us: {error!r}"
+                about |= {"stamp": "", "trouble": what}
+        return about | report.as_json(results), results
+
+    workers = ThreadPoolExecutor(jobs)
+    try:
+        for s, (content, results) in zip(found, workers.map(one, found), strict=True):
+            if results is not None:
+                write_json(out / f"{s.name}.json", content)
+                text = content["trouble"] or report.as_text(results, plan.feedback)
+                write_text(out / f"{s.name}.txt", text.strip() + "\n")
+                if plan.format:
+                    ending, text = exports.written_as(plan.format, content)
+                    write_text(out / f"{s.name}{ending}", text)
+            yield content
+    finally:
+        for grader in graders:
+            grader.outdated = lambda: True
+        workers.shutdown(cancel_futures=True)
+        for grader in graders:
+            grader.close()
+
+
+def _chapter(grader: Grader, number: int, s: Submission, plan: Plan):
+    return grader.grade(
+        number, s.folder, plan.own, naming=lambda experiment: plan.feedback == "named"
+    )
+
+
+def _before(path: Path) -> dict:
+    """What an earlier call has written there; {} for anything else."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _code(room: str) -> list[Path]:
+    return list((ROOT / room).rglob("*.py"))
+
+
+def _files(folder: Path) -> list[Path]:
+    """The files of a submission, in a fixed order. Links are not followed."""
+    found = []
+    for place, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if name != "__pycache__")
+        found += [Path(place, name) for name in sorted(names)]
+        if len(found) > COUNT:
+            break
+    return found
+
+
+def _digest(files: list[Path], folder: Path = ROOT) -> str:
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(os.fsencode(file.relative_to(folder)) + b"\0")
+        try:
+            about = file.stat()
+            if file.is_file() and about.st_size < 1 << 20:
+                digest.update(file.read_bytes())
+            else:  # weights and the like: not what is graded
+                digest.update(f"{about.st_size} {about.st_mtime_ns}".encode())
+        except OSError as error:  # such as a link to nowhere
+            digest.update(str(error.errno).encode())
+    return digest.hexdigest()
