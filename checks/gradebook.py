@@ -11,7 +11,6 @@ import hashlib
 import json
 import os
 import tempfile
-import threading
 import zipfile
 from collections import Counter
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from queue import SimpleQueue
 
 from checks import catalogue, exports, report
 from checks.catalogue import ROOT, find
@@ -187,39 +187,37 @@ def grade(found: list[Submission], plan: Plan, out: Path, jobs: int, pool: Pool)
         pool: the processes of the first grader; closed in the end.
     """
     course = _digest(sorted(p for room in ("checks", "ddpm_ref", "solutions") for p in _code(room)))
-    graders, free = [Grader(pool), *(Grader() for _ in range(jobs - 1))], threading.local()
-    waiting = list(graders)
+    graders = [Grader(pool), *(Grader() for _ in range(jobs - 1))]
+    free: SimpleQueue[Grader] = SimpleQueue()
+    for grader in graders:
+        free.put(grader)
 
     def one(s: Submission) -> tuple[dict, list | None]:
-        stamp = f"{course} {plan} {'' if s.trouble else _digest(_files(s.folder), s.folder)}"
-        stamp = hashlib.sha256(stamp.encode()).hexdigest()
+        work = "" if s.trouble else _digest(_files(s.folder), s.folder)
+        stamp = hashlib.sha256(f"{course} {plan} {s.trouble} {work}".encode()).hexdigest()
         before = _before(out / f"{s.name}.json")
-        if before.get("stamp") == stamp and (out / f"{s.name}.txt").is_file() and not s.trouble:
+        if before.get("stamp") == stamp and (out / f"{s.name}.txt").is_file():
             return before, None
-        about = {"submission": s.name, "stamp": stamp, "trouble": s.trouble}
-        results = [find(n) for n in plan.numbers]
-        if not s.trouble:
-            if not hasattr(free, "grader"):
-                free.grader = waiting.pop()
-            try:
-                results = [_chapter(free.grader, n, s, plan) for n in plan.numbers]
-            except (
-                Exception
-            ) as error:  # of the grader itself: the others are to be graded all the same
-                what = f"the grader failed on it, which is worth a report to us: {error!r}"
-                about |= {"stamp": "", "trouble": what}
+        grader = free.get()
+        try:
+            trouble, results = _graded(grader, s, plan)
+        finally:
+            free.put(grader)
+        if trouble != s.trouble:
+            stamp = ""  # to be tried again
+        about = {"submission": s.name, "stamp": stamp, "trouble": trouble}
         return about | report.as_json(results), results
 
     workers = ThreadPoolExecutor(jobs)
     try:
         for s, (content, results) in zip(found, workers.map(one, found), strict=True):
             if results is not None:
-                write_json(out / f"{s.name}.json", content)
                 text = content["trouble"] or report.as_text(results, plan.feedback)
                 write_text(out / f"{s.name}.txt", text.strip() + "\n")
                 if plan.format:
                     ending, text = exports.written_as(plan.format, content)
                     write_text(out / f"{s.name}{ending}", text)
+                write_json(out / f"{s.name}.json", content)  # the last: it says that all is there
             yield content
     finally:
         for grader in graders:
@@ -229,10 +227,21 @@ def grade(found: list[Submission], plan: Plan, out: Path, jobs: int, pool: Pool)
             grader.close()
 
 
-def _chapter(grader: Grader, number: int, s: Submission, plan: Plan):
-    return grader.grade(
-        number, s.folder, plan.own, naming=lambda experiment: plan.feedback == "named"
-    )
+def _graded(grader: Grader, s: Submission, plan: Plan) -> tuple[str, list]:
+    """The trouble with it, if there is any, and what came of each chapter."""
+    trouble = s.trouble
+    if not trouble:
+        naming = plan.feedback == "named"
+        try:
+            return "", [
+                grader.grade(number, s.folder, plan.own, naming=lambda experiment: naming)
+                for number in plan.numbers
+            ]
+        except Problem:  # with this machine, not with the submission
+            raise
+        except Exception as error:  # a bug of ours, that the others are not to suffer from
+            trouble = f"the grader failed on it, which is worth a report to us: {error!r}"
+    return trouble, [find(number) for number in plan.numbers]
 
 
 def _before(path: Path) -> dict:
