@@ -10,6 +10,8 @@ Each is written as soon as it is known. Grading again does what is new or was ch
 import hashlib
 import json
 import os
+import re
+import shutil
 import tempfile
 import zipfile
 from collections import Counter
@@ -79,13 +81,14 @@ def submissions(places: list[Path], scratch: Path, out: Path) -> tuple[list[Subm
         Problem: when a place holds nothing that could be one.
     """
     entries, others = [], []
-    for place in places:
+    for k, place in enumerate(places):
         inside = [entry for entry in _inside(place) if str(entry) != os.path.abspath(out)]
         ours = [entry for entry in inside if entry.is_dir() or _is_zip(entry)]
-        if not ours:
+        gathered, left = _gathered([e for e in inside if e not in ours], scratch / f"place-{k}")
+        if not ours and not gathered:
             raise Problem(f"{place} holds neither chapters nor submissions (folders or zip files).")
-        entries += ours
-        others += [entry.name for entry in inside if entry not in ours]
+        entries += ours + gathered
+        others += left
     by_name = _names(entries)
     found = [
         _submission(name, entry, scratch)
@@ -110,6 +113,26 @@ def _inside(place: Path) -> list[Path]:
         raise Problem(
             f"Cannot use {place} ({error.strerror}): give a submission, or a folder of submissions."
         ) from error
+
+
+def _gathered(files: list[Path], scratch: Path) -> tuple[list[Path], list[str]]:
+    """Folders for single files with their author in the name, and the names of files that are none.
+
+    As Canvas packs them: muster_1234_5678_blocks.py, where 1234 is the author and 5678 the file, and
+    blocks-1.py is newer than blocks.py.
+    """
+    modules = {chapter.module: chapter.folder for chapter in catalogue.chapters().values()}
+    pattern = re.compile(rf"(.+?)(_\d+)?_({'|'.join(modules)})(?:-(\d+))?\.py")
+    found = [(file, pattern.fullmatch(file.name)) for file in files if file.is_file()]
+    ours = [(file, match) for file, match in found if match and not file.is_symlink()]
+    folders = {}
+    for file, match in sorted(ours, key=lambda each: int(each[1][4] or 0)):
+        author, module = match[1], match[3]
+        folders[author] = scratch / author
+        (folders[author] / modules[module]).mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, folders[author] / modules[module] / f"{module}.py")
+    names = {file.name for file, _ in ours}
+    return list(folders.values()), [file.name for file in files if file.name not in names]
 
 
 def _names(entries: list[Path]) -> dict[str, Path]:

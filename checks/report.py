@@ -343,7 +343,7 @@ def class_summary(contents: list[dict], others: list[str], table: Path) -> None:
             say(f"{times:>5} × {what}")
     if others:
         names = ", ".join(others[:5]) + ", …" * (len(others) > 5)
-        say(f"Left out, since they are neither folders nor zip files: {names}", "yellow")
+        say(f"Left out, since they are no submissions (folders or zip files): {names}", "yellow")
     say(f"All of it: {_near(table.absolute())}", "bold")
 
 

@@ -120,7 +120,7 @@ def test_the_summary_tells_what_went_wrong_and_what_was_left_out(graded):
     assert "13 submissions, 5 of them without anything that could be graded" in said
     assert f"2 × 2.3 {NAME}" in said
     assert "1 × chapter 2: it cannot be imported" in said
-    assert "neither folders nor zip files: carl.rar" in said
+    assert "no submissions (folders or zip files): carl.rar" in said
 
 
 def test_each_author_gets_a_text(graded):
@@ -155,6 +155,28 @@ def test_again_only_what_changed_is_graded(graded, monkeypatch):
     grade(*options, "--feedback", "pass")
     assert set(asked[2:]) >= {"anna", "Ben", "flat", "leaves"}
     assert NAME not in (out / "Ben.txt").read_text(encoding="utf-8")
+
+
+def test_single_files_with_their_author_in_the_name(tmp_path):
+    files = {
+        "muster_LATE_1234_77_embeddings.py": "old",
+        "muster_LATE_1234_99_embeddings-2.py": "newest",
+        "muster_LATE_1234_88_embeddings-1.py": "newer",
+        "muster_LATE_1234_66_blocks.py": "blocks",
+        "zoe_embeddings.py": "zoe",
+        "embeddings.txt": "no program",
+        "essay.py": "of no chapter",
+    }
+    (tmp_path / "class").mkdir()
+    for name, text in files.items():
+        (tmp_path / "class" / name).write_text(text)
+    found, others = gradebook.submissions(
+        [tmp_path / "class"], tmp_path / "scratch", tmp_path / "grades"
+    )
+    assert [(s.name, s.trouble) for s in found] == [("muster_LATE_1234", ""), ("zoe", "")]
+    assert (found[0].folder / FILE).read_text() == "newest"
+    assert (found[0].folder / "ch03_residual_block" / "blocks.py").read_text() == "blocks"
+    assert others == ["embeddings.txt", "essay.py"]
 
 
 def test_one_submission_in_the_forms_of_course_systems(tmp_path):
