@@ -305,8 +305,9 @@ def random_states(state: TrainingState) -> dict[str, Tensor]:
     states = {}
     for rank, global_state in enumerate(state.world.gather(torch.get_rng_state())):
         states[f"torch.{rank}"] = global_state
-    if torch.cuda.is_available():
-        for rank, global_state in enumerate(state.world.gather(torch.cuda.get_rng_state())):
+    device = next(state.model.parameters()).device
+    if device.type == "cuda":
+        for rank, global_state in enumerate(state.world.gather(torch.cuda.get_rng_state(device))):
             states[f"cuda.{rank}"] = global_state
     if state.shuffling is not None:
         before = state.shuffling_before_epoch
@@ -317,11 +318,11 @@ def random_states(state: TrainingState) -> dict[str, Tensor]:
 def restore_random_states(states: dict[str, Tensor], state: TrainingState) -> None:
     """★ Put all generators back to where they stood."""
     # With more processes than before, the new ones keep the random state that they started with.
-    rank = state.world.rank
+    rank, device = state.world.rank, next(state.model.parameters()).device
     if f"torch.{rank}" in states:
         torch.set_rng_state(states[f"torch.{rank}"])
-    if f"cuda.{rank}" in states and torch.cuda.is_available():
-        torch.cuda.set_rng_state(states[f"cuda.{rank}"])
+    if f"cuda.{rank}" in states and device.type == "cuda":
+        torch.cuda.set_rng_state(states[f"cuda.{rank}"], device)
     if state.shuffling is not None and "shuffling" in states:
         state.shuffling.set_state(states["shuffling"])
         state.shuffling_before_epoch = states["shuffling"]

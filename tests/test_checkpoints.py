@@ -5,6 +5,7 @@ import json
 import math
 import pickle
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import tiny
@@ -13,11 +14,17 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from ddpm_ref import files
+from ddpm_ref.distributed import World
 from ddpm_ref.errors import UserError
 from ddpm_ref.files import load_weights, read_tensors, write_atomically, write_tensors
 from ddpm_ref.jobs import Hooks
 from ddpm_ref.jobs import run_training as fit
-from ddpm_ref.training import load_checkpoint, save_checkpoint
+from ddpm_ref.training import (
+    load_checkpoint,
+    random_states,
+    restore_random_states,
+    save_checkpoint,
+)
 
 TWO_EPOCHS = tiny.config(images=216, learning_rate=5e-3, ema_decay=0.8)  # 9 steps each
 
@@ -93,6 +100,21 @@ def test_the_two_epochs_differ(tmp_path):
         go_on(state, *loaders, lambda state, metrics: None)
         ends.append(numbers(state)[0])
     assert any(not torch.equal(ends[0][k], ends[1][k]) for k in ends[0])
+
+
+def test_the_random_state_is_that_of_the_gpu_trained_on(monkeypatch):
+    """Of several GPUs, the one where the model is need not be the current one."""
+    gpu, asked = torch.device("cuda", 1), []
+    monkeypatch.setattr(torch.cuda, "get_rng_state", lambda where: asked.append(where) or 7)
+    monkeypatch.setattr(torch.cuda, "set_rng_state", lambda kept, where: asked.append(where))
+    weight = SimpleNamespace(device=gpu)
+    state = SimpleNamespace(
+        model=SimpleNamespace(parameters=lambda: iter([weight])), shuffling=None, world=World()
+    )
+    kept = random_states(state)
+    assert kept["cuda.0"] == 7
+    restore_random_states(kept, state)
+    assert asked == [gpu, gpu]
 
 
 def test_without_an_average(tmp_path):
