@@ -231,7 +231,7 @@ class _Job:
 
     def settle(self) -> None:
         """Add up the losses since the last time; only here does a GPU have to be waited for."""
-        for loss in torch.stack(self._losses).double().tolist() if self._losses else ():
+        for loss in torch.stack(self._losses).tolist() if self._losses else ():
             self.state.loss_sum += loss * self.config.batch_size
             if not loss < 10:
                 raise Diverged(f"The loss became {loss:g} by step {self.state.step}.")

@@ -326,6 +326,18 @@ def test_fit_counts_images():
     assert {f"val_loss_t{k}" for k in range(10)} <= set(rows[0])
 
 
+def test_fit_needs_no_numbers_of_64_bits(monkeypatch):
+    """Apple's graphics have none."""
+    recipe, schedule = tiny.config(images=108), tiny.schedule()
+    state, *loaders = tiny.make_state(recipe, tiny.shapes())
+
+    def none_here(self):
+        raise TypeError("Cannot convert a MPS Tensor to float64 dtype")
+
+    monkeypatch.setattr(torch.Tensor, "double", none_here)
+    assert fit(state, *loaders, schedule, recipe.train, 10, "v")
+
+
 def test_fit_stops_by_the_clock(monkeypatch):
     """A clock that moves 1 s at each look: 10 s are a few steps, the images not nearly used up."""
     monkeypatch.setattr(jobs, "time", tiny.ticking_clock())
