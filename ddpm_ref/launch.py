@@ -154,6 +154,9 @@ def _wrapped(
         ids = [device.index] if device.type == "cuda" else None
         trained = nn.parallel.DistributedDataParallel(trained, device_ids=ids)
     if config.train.compile or (config.train.compile is None and can_compile(device)):
+        # What was compiled for an earlier training of this process would make this one's sizes variable,
+        # and after some of them nothing is compiled any more.
+        torch.compiler.reset()
         trained = torch.compile(trained)
     if not config.train.clip_loss:
         return trained, None

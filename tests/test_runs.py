@@ -229,6 +229,21 @@ def test_a_compiled_model_is_trained(tmp_path, monkeypatch):
         assert torch.allclose(p, q, atol=1e-5)
 
 
+def test_a_second_training_is_compiled_for_its_own_sizes(tmp_path, monkeypatch):
+    """Left to itself, torch takes the batch for one that varies once it has seen two sizes of it."""
+    compile_it, sizes = torch.compile, []
+
+    def noted(graph, inputs):
+        sizes.append([size for x in inputs for size in getattr(x, "shape", (x,))])
+        return graph.forward
+
+    monkeypatch.setattr(torch, "compile", lambda model: compile_it(model, backend=noted))
+    for batch_size in (12, 24):
+        recipe = tiny.config(images=batch_size, batch_size=batch_size, compile=True)
+        launch.train(recipe, tiny.shapes(), tmp_path / str(batch_size))
+    assert sizes and all(isinstance(size, int) for inputs in sizes for size in inputs)
+
+
 def test_a_run_goes_on_with_its_own_classes_only(tmp_path):
     run = tiny.make_run(tmp_path / "run")
     images = tiny.shapes()
