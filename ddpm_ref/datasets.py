@@ -128,6 +128,11 @@ def has_test_part(name: str, data_dir: str | Path | None = None) -> bool:
     return _is_split(folder) and (folder / "test").is_dir()
 
 
+def is_fetched(name: str) -> bool:
+    """Whether `load_dataset` downloads it where it is not on the disk yet."""
+    return name in _TORCHVISION
+
+
 def _is_split(folder: Path) -> bool:
     """Whether a folder holds train/ (and test/) with classes inside, not a class called "train"."""
     names = {sub.name for sub in _class_folders(folder)} if folder.is_dir() else set()

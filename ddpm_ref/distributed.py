@@ -6,6 +6,8 @@ by DistributedDataParallel, so that a step equals that of one process with the w
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -62,6 +64,16 @@ class World:
         dist.all_gather_object(found, mine)
         return found
 
+    @contextmanager
+    def first_alone(self) -> Iterator[None]:
+        """Within it is one process of each machine at first, and the others when that one is through."""
+        first = int(os.environ.get("LOCAL_RANK", 0)) == 0
+        if not first:
+            self.any(False)
+        yield
+        if first:
+            self.any(False)
+
 
 def join_world(device: str | None = None) -> World:
     """Meet the other processes that torchrun started; a world of one when it did not start this one.
@@ -81,9 +93,10 @@ def join_world(device: str | None = None) -> World:
                 f"{torch.cuda.device_count()} GPUs: start as many as there are GPUs, or add --device cpu."
             )
         torch.cuda.set_device(local_rank)
-    if not dist.is_initialized():
-        dist.init_process_group("nccl" if on_gpu else "gloo")
     own = torch.device("cuda", local_rank) if on_gpu else torch.device("cpu")
+    if not dist.is_initialized():
+        # Told the GPU, the barrier of `leave_world` need not guess it.
+        dist.init_process_group("nccl" if on_gpu else "gloo", device_id=own if on_gpu else None)
     return World(int(os.environ["RANK"]), size, own)
 
 

@@ -182,8 +182,9 @@ def _opened(
                 f"{folder} has learnt {', '.join(learnt)}, but these images are of "
                 f"{', '.join(classes)}: give the images that it was begun with."
             )
-        for leftover in folder.rglob(".*.part"):  # of a process that was killed while it wrote
-            leftover.unlink(missing_ok=True)
+        if world.is_main:  # the others would take away what it writes by now
+            for leftover in folder.rglob(".*.part"):  # of a process that was killed while it wrote
+                leftover.unlink(missing_ok=True)
         yield run
 
 

@@ -13,6 +13,7 @@ from ddpm_ref.distributed import World, join_world
 from ddpm_ref.errors import UserError
 from ddpm_ref.files import read_tensors
 from ddpm_ref.jobs import validate_by_timestep as validate
+from ddpm_ref.launch import _opened
 from ddpm_ref.recipes import make_model
 from ddpm_ref.runs import Run
 
@@ -71,6 +72,58 @@ def test_a_batch_that_cannot_be_shared_out():
     assert World(0, 4).share(12) == 3
     with pytest.raises(UserError, match=r"batch of 10 .* 4 processes.*--batch-size"):
         World(0, 4).share(10)
+
+
+class Together(World):
+    """One of several processes of which the others say and have what this one does."""
+
+    def any(self, flag):
+        return flag
+
+    def gather(self, mine):
+        return [mine]
+
+
+def test_an_empty_share_of_a_batch_is_not_looked_at():
+    """Attention on a GPU refuses a batch of none."""
+    loader = [(torch.zeros(n, 3, 8, 8), torch.zeros(n, dtype=torch.int64)) for n in (4, 3)]
+    model = tiny.Dial()
+    validate(model, loader, tiny.schedule(), world=Together(3, 4))
+    assert [len(call[0]) for call in model.calls] == [1]
+
+
+@pytest.mark.parametrize(("local_rank", "order"), [(0, "read, meet"), (1, "meet, read")])
+def test_the_first_process_of_a_machine_goes_before_the_others(monkeypatch, local_rank, order):
+    done = []
+    monkeypatch.setattr(Together, "any", lambda self, flag: done.append("meet"))
+    monkeypatch.setenv("LOCAL_RANK", str(local_rank))
+    with Together(8 + local_rank, 16).first_alone():
+        done.append("read")
+    assert ", ".join(done) == order
+
+
+def test_only_the_first_process_clears_away_what_was_half_written(tmp_path):
+    """The first one is writing by the time that another one looks."""
+    run = tiny.make_run(tmp_path / "run")
+    half = run.folder / ".metrics.csv.1.part"
+    for rank, left in ((1, True), (0, False)):
+        half.touch()
+        with _opened(run.folder, run.config(), tiny.shapes().classes, Together(rank, 2), True):
+            assert half.exists() is left
+
+
+def test_each_process_says_which_gpu_is_its_own(monkeypatch):
+    told = []
+    for name, value in (("WORLD_SIZE", 16), ("RANK", 9), ("LOCAL_RANK", 1)):
+        monkeypatch.setenv(name, str(value))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 8)
+    monkeypatch.setattr(torch.cuda, "set_device", told.append)
+    monkeypatch.setattr(
+        torch.distributed, "init_process_group", lambda *kind, **options: told.append(options)
+    )
+    assert join_world() == World(9, 16, torch.device("cuda", 1))
+    assert told == [1, {"device_id": torch.device("cuda", 1)}]
 
 
 def test_alone_there_is_nobody_to_meet(monkeypatch):

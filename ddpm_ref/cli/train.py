@@ -3,6 +3,7 @@
 import os
 import shlex
 import signal
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -276,6 +277,7 @@ def train_and_show(
 ) -> Path:
     """Train into a folder, with all that a person sees of it; exits when it is interrupted."""
     from ddpm_ref.data import split_dataset
+    from ddpm_ref.datasets import is_fetched
     from ddpm_ref.distributed import join_world, leave_world
     from ddpm_ref.jobs import Hooks
     from ddpm_ref.launch import fit_to_dataset, train, train_borrowed
@@ -289,7 +291,9 @@ def train_and_show(
     if not world.is_main:
         console.out.quiet = True
     where = world.device or pick_device(device)
-    config, images = fit_to_dataset(config, console.tracker("reading images", "files"))
+    # Several processes that download into one folder spoil each other's files.
+    with world.first_alone() if is_fetched(config.data.dataset) else nullcontext():
+        config, images = fit_to_dataset(config, console.tracker("reading images", "files"))
     if images.skipped:
         first = ", ".join(images.skipped[:3]) + (", …" if len(images.skipped) > 3 else "")
         console.out.print(
