@@ -212,8 +212,9 @@ class Bench:
         self.options, self.clock, self.n = options, clock, options.n
         self.out = make_folder(options.out)
         self.device = select_device(options.device)
-        allow_tf32()
         gpu = self.device.type == "cuda"
+        if gpu:
+            allow_tf32()
         self.kind = options.referee or ("large" if gpu else "photo")
         self.machine = torch.cuda.get_device_name(self.device) if gpu else str(self.device)
         self.results = self._begin()

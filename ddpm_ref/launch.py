@@ -72,7 +72,8 @@ def train(
     world, hooks, device = world or World(), hooks or Hooks(), torch.device(device)
     knobs = config.train
     precision = select_precision(knobs.precision, device)
-    allow_tf32()
+    if device.type == "cuda":
+        allow_tf32()
     # The same start in all processes, then a random state for each, so that their noise differs.
     torch.manual_seed(knobs.seed)
     model = make_model(config)  # before the folder: a recipe that cannot be leaves none

@@ -63,6 +63,9 @@ def make_scaler(device: torch.device, precision: str) -> torch.amp.GradScaler:
 
 
 def allow_tf32() -> None:
-    """Let fp32 products on NVIDIA GPUs run as TF32: several times faster, ten bits of mantissa."""
+    """Let fp32 products on NVIDIA GPUs run as TF32: several times faster, ten bits of mantissa.
+
+    A CPU that knows TF32 is allowed it as well: to be called only where a GPU computes.
+    """
     torch.set_float32_matmul_precision("high")
     torch.backends.cudnn.allow_tf32 = True

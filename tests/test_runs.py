@@ -229,6 +229,12 @@ def test_a_compiled_model_is_trained(tmp_path, monkeypatch):
         assert torch.allclose(p, q, atol=1e-5)
 
 
+def test_on_a_cpu_32_bits_stay_32_bits(tmp_path, monkeypatch):
+    """Where TF32 is allowed, CPUs that know it use it too: a run would not come out alike everywhere."""
+    monkeypatch.setattr(launch, "allow_tf32", lambda: pytest.fail("allowed"))
+    tiny.make_run(tmp_path / "run", images=12)
+
+
 def test_a_second_training_is_compiled_for_its_own_sizes(tmp_path, monkeypatch):
     """Left to itself, torch takes the batch for one that varies once it has seen two sizes of it."""
     compile_it, sizes = torch.compile, []
