@@ -150,7 +150,8 @@ class Bench:
         self.model = model.to(device, memory_format=self.layout).train()
         self.forward_flops = self._forward_flops(network)
         self.parameters = sum(p.numel() for p in model.parameters())
-        self.network = torch.compile(network) if arm.compile else network
+        # Else torch takes the layout for one that varies, when the second arm has another one than the first.
+        self.network = torch.compile(network, dynamic=False) if arm.compile else network
         if arm.fused:
             self.optimizer = make_optimizer(model, 1e-4)
         else:
