@@ -194,6 +194,14 @@ def test_the_kinds_for_photographs_look_into_the_mirror_where_classes_survive_it
         assert same == mirror
 
 
+def test_channels_lie_last_where_gradients_come_out_right():
+    layouts = {"cpu": torch.channels_last, "cuda": torch.channels_last}
+    layouts["mps"] = torch.contiguous_format
+    assert all(
+        judge_module._layout(torch.device(kind)) == layout for kind, layout in layouts.items()
+    )
+
+
 def test_the_kind_for_photographs_needs_some_pixels():
     with pytest.raises(UserError, match="16×16 pixels and more, not at 8×8"):
         train_judge(load_dataset("shapes", image_size=8, size=20), steps=3, kind="photo", width=8)
