@@ -93,17 +93,18 @@ def join_world(device: str | None = None) -> World:
                 f"{torch.cuda.device_count()} GPUs: start as many as there are GPUs, or add --device cpu."
             )
         torch.cuda.set_device(local_rank)
-    own = torch.device("cuda", local_rank) if on_gpu else torch.device("cpu")
     if not dist.is_initialized():
-        # Told the GPU, the barrier of `leave_world` need not guess it.
-        dist.init_process_group("nccl" if on_gpu else "gloo", device_id=own if on_gpu else None)
+        # Without device_id: with it NCCL hangs now and then in torch 2.7.0 (pytorch issue 153960).
+        dist.init_process_group("nccl" if on_gpu else "gloo")
+    own = torch.device("cuda", local_rank) if on_gpu else torch.device("cpu")
     return World(int(os.environ["RANK"]), size, own)
 
 
 def leave_world() -> None:
     """Part from the other processes, once all of them are here; all of them have to call it."""
     if dist.is_available() and dist.is_initialized():
-        dist.barrier()
+        on_gpu = dist.get_backend() == "nccl"
+        dist.barrier(device_ids=[torch.cuda.current_device()] if on_gpu else None)
         dist.destroy_process_group()
 
 

@@ -9,7 +9,7 @@ import tiny
 import torch
 
 from ddpm_ref.data import DeviceBatches
-from ddpm_ref.distributed import World, join_world
+from ddpm_ref.distributed import World, join_world, leave_world
 from ddpm_ref.errors import UserError
 from ddpm_ref.files import read_tensors
 from ddpm_ref.jobs import validate_by_timestep as validate
@@ -112,18 +112,17 @@ def test_only_the_first_process_clears_away_what_was_half_written(tmp_path):
             assert half.exists() is left
 
 
-def test_each_process_says_which_gpu_is_its_own(monkeypatch):
+@pytest.mark.parametrize(("backend", "named"), [("nccl", [3]), ("gloo", None)])
+def test_at_the_end_each_process_names_its_gpu(monkeypatch, backend, named):
+    """Else torch warns that it had to guess; gloo takes none."""
     told = []
-    for name, value in (("WORLD_SIZE", 16), ("RANK", 9), ("LOCAL_RANK", 1)):
-        monkeypatch.setenv(name, str(value))
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 8)
-    monkeypatch.setattr(torch.cuda, "set_device", told.append)
-    monkeypatch.setattr(
-        torch.distributed, "init_process_group", lambda *kind, **options: told.append(options)
-    )
-    assert join_world() == World(9, 16, torch.device("cuda", 1))
-    assert told == [1, {"device_id": torch.device("cuda", 1)}]
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 3)
+    for name, value in (("is_initialized", True), ("get_backend", backend)):
+        monkeypatch.setattr(torch.distributed, name, lambda value=value: value)
+    monkeypatch.setattr(torch.distributed, "barrier", lambda device_ids: told.append(device_ids))
+    monkeypatch.setattr(torch.distributed, "destroy_process_group", lambda: told.append("left"))
+    leave_world()
+    assert told == [named, "left"]
 
 
 def test_alone_there_is_nobody_to_meet(monkeypatch):
