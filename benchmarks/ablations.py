@@ -27,12 +27,13 @@ from PIL import Image
 from ddpm_ref import console
 from ddpm_ref.datasets import DATASETS
 from ddpm_ref.files import write_json
-from ddpm_ref.judge import appoint_referee, class_accuracy, frechet_distance
 from ddpm_ref.launch import fit_to_dataset, train
 from ddpm_ref.painting import load_painter
 from ddpm_ref.pictures import grid, save_picture, stack
 from ddpm_ref.presets import RunConfig, preset
+from ddpm_ref.referee import appoint_referee
 from ddpm_ref.runs import make_folder
+from ddpm_ref.scores import class_accuracy, frechet_distance
 
 RESULTS = Path(__file__).parent / "results"
 # name: (part of the recipe, what is changed in it)

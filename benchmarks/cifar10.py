@@ -36,22 +36,16 @@ from ddpm_ref.datasets import DATASETS, ImageSet, has_test_part, load_dataset
 from ddpm_ref.errors import UserError
 from ddpm_ref.files import read_tensors, write_json, write_tensors
 from ddpm_ref.jobs import Diverged, Hooks
-from ddpm_ref.judge import (
-    Judge,
-    class_accuracy,
-    frechet_distance,
-    kernel_distance,
-    load_judge,
-    save_judge,
-    train_judge,
-)
+from ddpm_ref.judge import Judge, load_judge, save_judge
 from ddpm_ref.launch import train
 from ddpm_ref.painting import Painter, load_painter
 from ddpm_ref.pictures import grid, save_picture
 from ddpm_ref.precision import allow_tf32, select_precision
 from ddpm_ref.presets import PRESETS, RunConfig, SampleConfig, for_images, preset
 from ddpm_ref.recipes import make_model
+from ddpm_ref.referee import train_judge
 from ddpm_ref.runs import Run, make_folder
+from ddpm_ref.scores import class_accuracy, frechet_distance, kernel_distance
 from ddpm_ref.training import select_device
 
 RESULTS = Path(__file__).parent / "results"

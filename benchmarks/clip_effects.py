@@ -35,10 +35,11 @@ from ddpm_ref.clip.drawing import (
 from ddpm_ref.clip.models import DEFAULT, load_clip
 from ddpm_ref.data import to_image, to_model_range
 from ddpm_ref.files import write_json
-from ddpm_ref.judge import appoint_referee, class_accuracy, frechet_distance
 from ddpm_ref.launch import fit_to_dataset, train
 from ddpm_ref.painting import load_painter
 from ddpm_ref.presets import preset
+from ddpm_ref.referee import appoint_referee
+from ddpm_ref.scores import class_accuracy, frechet_distance
 from ddpm_ref.shipped import pictures_of
 
 RESULTS = Path(__file__).parent / "results" / "clip_effects.json"

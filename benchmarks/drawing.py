@@ -21,9 +21,10 @@ from rich.table import Table
 
 from ddpm_ref import console
 from ddpm_ref.files import write_json
-from ddpm_ref.judge import appoint_referee, class_accuracy, frechet_distance
 from ddpm_ref.painting import Painter, load_painter
 from ddpm_ref.presets import SampleConfig
+from ddpm_ref.referee import appoint_referee
+from ddpm_ref.scores import class_accuracy, frechet_distance
 from ddpm_ref.training import select_device
 
 RESULTS = Path(__file__).parent / "results"

@@ -112,12 +112,13 @@ def _one(name: str, work: Path) -> None:
 
     from ddpm_ref.datasets import load_dataset
     from ddpm_ref.errors import UserError
-    from ddpm_ref.judge import appoint_referee, class_accuracy
     from ddpm_ref.launch import train
     from ddpm_ref.painting import load_painter
     from ddpm_ref.pictures import encode, grid
     from ddpm_ref.presets import preset
+    from ddpm_ref.referee import appoint_referee
     from ddpm_ref.runs import Run
+    from ddpm_ref.scores import class_accuracy
 
     torch.set_num_threads(1)
     config = preset("demo")

@@ -6,9 +6,10 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from ddpm_ref.judge import Referee, class_accuracy, frechet_distance
 from ddpm_ref.painting import Painter
 from ddpm_ref.presets import SampleConfig
+from ddpm_ref.referee import Referee
+from ddpm_ref.scores import class_accuracy, frechet_distance
 
 
 def evaluate(

@@ -288,7 +288,7 @@ def test_fid_and_kid():
     """With torchmetrics, where it is installed, and a network of our own in place of Inception."""
     pytest.importorskip("torchmetrics")
     from ddpm_ref.clip.fid import FidAndKid
-    from ddpm_ref.judge import frechet_distance
+    from ddpm_ref.scores import frechet_distance
 
     class Means(torch.nn.Module):
         num_features = 6

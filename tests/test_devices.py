@@ -87,7 +87,9 @@ from ddpm_ref import launch
 from ddpm_ref.clip.drawing import Guide, draw_guided, texts_of
 from ddpm_ref.clip.models import load_clip
 from ddpm_ref.data import to_model_range
-from ddpm_ref.judge import frechet_distance, kernel_distance, load_judge, train_judge
+from ddpm_ref.judge import load_judge
+from ddpm_ref.referee import train_judge
+from ddpm_ref.scores import frechet_distance, kernel_distance
 from ddpm_ref.painting import load_painter
 from ddpm_ref.presets import DataConfig, SampleConfig
 from ddpm_ref.shipped import shipped_judge

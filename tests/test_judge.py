@@ -10,26 +10,16 @@ import tiny
 import torch
 from PIL import Image
 
-from ddpm_ref import judge as judge_module
+from ddpm_ref import referee as referee_module
 from ddpm_ref.data import to_model_range
 from ddpm_ref.datasets import load_dataset
 from ddpm_ref.errors import UserError
 from ddpm_ref.evaluation import evaluate
 from ddpm_ref.files import read_tensors, write_tensors
-from ddpm_ref.judge import (
-    Judge,
-    LargeJudge,
-    PhotoJudge,
-    Referee,
-    appoint_referee,
-    class_accuracy,
-    frechet_distance,
-    kernel_distance,
-    load_judge,
-    save_judge,
-    train_judge,
-)
+from ddpm_ref.judge import Judge, LargeJudge, PhotoJudge, load_judge, save_judge
 from ddpm_ref.presets import DataConfig
+from ddpm_ref.referee import Referee, appoint_referee, train_judge
+from ddpm_ref.scores import class_accuracy, frechet_distance, kernel_distance
 
 
 def cloud(n, d, seed, scale=1.0, shift=0.0):
@@ -198,7 +188,7 @@ def test_channels_lie_last_where_gradients_come_out_right():
     layouts = {"cpu": torch.channels_last, "cuda": torch.channels_last}
     layouts["mps"] = torch.contiguous_format
     assert all(
-        judge_module._layout(torch.device(kind)) == layout for kind, layout in layouts.items()
+        referee_module._layout(torch.device(kind)) == layout for kind, layout in layouts.items()
     )
 
 
@@ -210,13 +200,13 @@ def test_the_kind_for_photographs_needs_some_pixels():
 def test_crops_are_cut_out_of_mirrored_borders():
     """Each is the picture moved by at most a sixteenth, and mirrored where that is asked."""
     image = torch.arange(32 * 32).reshape(1, 1, 32, 32)
-    wide = judge_module._with_border(image, 1 / 16)
+    wide = referee_module._with_border(image, 1 / 16)
     assert wide.shape == (1, 1, 36, 36)
     expected = torch.nn.functional.pad(image.double(), (2, 2, 2, 2), mode="reflect")
     assert torch.equal(wide.double(), expected)
     chosen = torch.zeros(400, dtype=torch.int64)
     mirrored = torch.arange(400) % 2 == 0
-    crops = judge_module._random_crops(wide, chosen, image.shape[-2:], mirrored)
+    crops = referee_module._random_crops(wide, chosen, image.shape[-2:], mirrored)
     places = {
         (y, x, flip): window.flip(-1) if flip else window
         for y in range(5)
@@ -232,14 +222,14 @@ def test_crops_are_cut_out_of_mirrored_borders():
 
 def test_a_square_of_each_image_is_covered():
     x = torch.rand(300, 3, 16, 32) + 1  # nowhere 0
-    covered = judge_module._cover(x, 1 / 4) == 0
+    covered = referee_module._cover(x, 1 / 4) == 0
     assert (covered.sum((1, 2, 3)) == 3 * 4 * 8).all()
     assert torch.equal(covered[:, 0], covered[:, 2])
     rows, columns = covered[:, 0].any(2), covered[:, 0].any(1)
     assert (rows.sum(1) == 4).all() and (columns.sum(1) == 8).all()
     assert set(rows.int().argmax(1).tolist()) == set(range(13))
     assert set(columns.int().argmax(1).tolist()) == set(range(25))
-    assert torch.equal(judge_module._cover(x, 0), x)
+    assert torch.equal(referee_module._cover(x, 0), x)
 
 
 @pytest.mark.parametrize("kind", ["small", "photo", "large"])
@@ -319,7 +309,7 @@ def test_an_unknown_kind_is_one_sentence():
 
 def test_a_given_judge_is_taken_and_nothing_is_read_to_train_one(tmp_path, monkeypatch):
     save_judge(PhotoJudge(3, 10, 8), tmp_path / "given.safetensors")
-    monkeypatch.setattr(judge_module, "train_judge", None)
+    monkeypatch.setattr(referee_module, "train_judge", None)
     referee = appoint_referee(DataConfig(), held_out=20, given=tmp_path / "given.safetensors")
     assert referee.features.shape == (20, 32)
     save_judge(PhotoJudge(3, 7, 8), tmp_path / "other.safetensors")
@@ -351,14 +341,14 @@ def test_the_referee_of_a_folder(tmp_path, monkeypatch, with_test_part):
     pictures(data / "train" if with_test_part else data, COLOURS, 20, seed=0)
     if with_test_part:
         pictures(data / "test", COLOURS, 6, seed=1)
-    learnt_from, train = [], judge_module.train_judge
+    learnt_from, train = [], referee_module.train_judge
 
     def briefly(images, **options):
         learnt_from.append(images)
         return train(images, steps=20, **options)
 
     looked_at, look_at = [], Judge.look_at
-    monkeypatch.setattr(judge_module, "train_judge", briefly)
+    monkeypatch.setattr(referee_module, "train_judge", briefly)
     monkeypatch.setattr(
         Judge, "look_at", lambda self, x: (looked_at.append(x), look_at(self, x))[1]
     )
@@ -379,7 +369,7 @@ def test_the_referee_of_a_folder(tmp_path, monkeypatch, with_test_part):
 
 def test_too_few_pictures_to_measure_by_are_told_before_a_judge_is_trained(tmp_path, monkeypatch):
     pictures(tmp_path, {"dark": 60}, 10, seed=0)
-    monkeypatch.setattr(judge_module, "train_judge", None)
+    monkeypatch.setattr(referee_module, "train_judge", None)
     with pytest.raises(UserError, match=r"at least 2 pictures .* there are 1"):
         appoint_referee(DataConfig(dataset="folder", data_dir=str(tmp_path)))
 

@@ -90,7 +90,7 @@ def test_chapters_load_only_torch():
 
 
 def test_training_and_drawing_load_no_plots():
-    loaded = loaded_after("import ddpm_ref.training, ddpm_ref.runs, ddpm_ref.judge")
+    loaded = loaded_after("import ddpm_ref.training, ddpm_ref.runs, ddpm_ref.referee")
     assert loaded.isdisjoint({"torchvision", "open_clip", "matplotlib"})
 
 

@@ -15,10 +15,11 @@ import torch
 from checks.capstone.trial import GIVEN
 from ddpm_ref.datasets import load_dataset
 from ddpm_ref.files import write_atomically, write_json
-from ddpm_ref.judge import appoint_referee, class_accuracy, frechet_distance
 from ddpm_ref.pictures import encode, grid
 from ddpm_ref.presets import DataConfig
+from ddpm_ref.referee import appoint_referee
 from ddpm_ref.report import embedded, page
+from ddpm_ref.scores import class_accuracy, frechet_distance
 
 BATCH = 64
 TITLES = {"yours": "Your nine chapters", "reference": "The reference, same budget"}

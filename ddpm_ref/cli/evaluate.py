@@ -150,8 +150,8 @@ def draw_and_score(
     """
     from ddpm_ref.data import to_model_range
     from ddpm_ref.evaluation import evaluate
-    from ddpm_ref.judge import appoint_referee
     from ddpm_ref.recipes import steps_of
+    from ddpm_ref.referee import appoint_referee
     from ddpm_ref.runs import Run, make_folder
 
     run = Run(model) if model is not None and model.is_dir() else None
@@ -270,7 +270,8 @@ def judge(
     for `evaluate --judge FILE`.
     """
     from ddpm_ref.datasets import load_dataset
-    from ddpm_ref.judge import KINDS, save_judge, train_judge
+    from ddpm_ref.judge import KINDS, save_judge
+    from ddpm_ref.referee import train_judge
     from ddpm_ref.runs import command_line, make_folder
 
     one_of("--kind", kind, tuple(KINDS))
