@@ -70,9 +70,11 @@ class World:
         first = int(os.environ.get("LOCAL_RANK", 0)) == 0
         if not first:
             self.any(False)
-        yield
-        if first:
-            self.any(False)
+        try:
+            yield
+        finally:  # also where it failed: the others fail as it did, and do not wait
+            if first:
+                self.any(False)
 
 
 def join_world(device: str | None = None) -> World:
@@ -80,10 +82,18 @@ def join_world(device: str | None = None) -> World:
 
     Args:
         device: what the user asked for; "cpu" keeps the processes off the GPUs.
+
+    Raises:
+        UserError: when there are more processes than GPUs, or something else than torchrun started them.
     """
     size = int(os.environ.get("WORLD_SIZE", 1))
     if size == 1:
         return World()
+    if missing := {"RANK", "LOCAL_RANK"} - os.environ.keys():
+        raise UserError(
+            f"WORLD_SIZE is {size}, and {' and '.join(sorted(missing))} unknown: start several processes "
+            f"with torchrun, or unset WORLD_SIZE for one."
+        )
     local_rank = int(os.environ["LOCAL_RANK"])
     on_gpu = torch.cuda.is_available() and (device is None or device.startswith("cuda"))
     if on_gpu:

@@ -256,6 +256,7 @@ PRESETS = {
             decay_from=1.0,
             ema_decay=0.9999,
             sample_every=20,
+            compile=None,
         ),
         sample=SampleConfig(sampler="ddpm", steps=1000, guidance_scale=1.0),
     ),

@@ -133,6 +133,16 @@ def test_alone_there_is_nobody_to_meet(monkeypatch):
     assert torch.equal(world.gather(torch.ones(2))[0], torch.ones(2))
 
 
+def test_processes_that_torchrun_did_not_start_are_told(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.delenv("LOCAL_RANK", raising=False)
+    with pytest.raises(
+        UserError, match="LOCAL_RANK unknown: start several processes with torchrun"
+    ):
+        join_world()
+
+
 COMPARE = """
 import os, sys, torch
 from torch.nn.parallel import DistributedDataParallel
