@@ -93,9 +93,9 @@ WAYS = {
     "guidance 5": (dict(guidance_scale=5.0), False),
     # The levels of noise 0.28 to 2.9 of Kynkäänniemi et al. 2024, on the cosine schedule.
     "guidance 3, t 174 to 787": (dict(guidance_scale=3.0, guidance_interval=(174, 787)), False),
-    "ddim 10": (dict(steps=10), False),
-    "ddim 20": (dict(steps=20), False),
-    "ddim 100": (dict(steps=100), False),
+    "ddim 10": (dict(sampler="ddim", steps=10), False),
+    "ddim 20": (dict(sampler="ddim", steps=20), False),
+    "ddim 100": (dict(sampler="ddim", steps=100), False),
     "dpm 10": (dict(sampler="dpm", steps=10), False),
     "dpm 20": (dict(sampler="dpm", steps=20), False),
     "ancestral": (dict(sampler="ddpm"), True),

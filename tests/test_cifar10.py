@@ -21,7 +21,7 @@ from ddpm_ref.errors import UserError
 from ddpm_ref.files import read_tensors
 from ddpm_ref.jobs import Diverged
 from ddpm_ref.judge import load_judge
-from ddpm_ref.presets import preset
+from ddpm_ref.presets import SampleConfig, preset
 from ddpm_ref.recipes import make_model
 
 SOURCE = Path(__file__).resolve().parent.parent / "benchmarks" / "cifar10.py"
@@ -131,6 +131,16 @@ def test_a_run_is_measured_like_an_arm(photos, tmp_path, capsys, monkeypatch):
     assert call(photos, tmp_path / "out-2", *like) == 0
     (row,) = json.loads(numbers.read_text())["arms"].values()
     assert row["guidance 1"]["sampler"] == "ddpm" and "guidance 1.5" not in row
+
+
+def test_a_way_to_draw_does_what_its_name_says():
+    """Whatever the sampler of the model that it is tried on."""
+    for name, (changes, _) in cifar10.WAYS.items():
+        how = replace(SampleConfig(sampler="ddpm"), **changes)
+        if name != "ancestral" and not name.startswith("guidance"):
+            assert name == f"{how.sampler} {how.steps}"
+        elif name != "ancestral":
+            assert name.startswith(f"guidance {how.guidance_scale:g}")
 
 
 def test_a_run_is_drawn_in_other_ways(photos, tmp_path, capsys, monkeypatch):
