@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 from typer.core import TyperGroup
 
 from checks import report, stubs
@@ -358,6 +360,7 @@ def grade(
     people = exports.Roster.read(roster) if roster else None
     plan = gradebook.Plan(numbers, own, feedback, format)
     table, contents = out / "grades.csv", []
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # to clean up then, too
     with gradebook.handed_in(places, out) as (found, others):
         try:
             out.mkdir(parents=True, exist_ok=True)
@@ -369,7 +372,8 @@ def grade(
         try:
             with contextlib.closing(graded), report.out.status("") as status:
                 for s in found:
-                    status.update(report.clean(f"{s.name}: {len(contents) + 1} of {len(found)}"))
+                    name = escape(report.one_line(s.name))
+                    status.update(f"{name}: {len(contents) + 1} of {len(found)}")
                     contents.append(next(graded))
                     report.class_line(contents[-1], width)
                     write_text(table, exports.table(contents, per, people), "utf-8-sig")

@@ -3,28 +3,33 @@
 import csv
 import io
 import json
+import os
+import unicodedata
 import xml.etree.ElementTree as ET
 from dataclasses import dataclass
 from pathlib import Path
 
+from checks.catalogue import ROOT
 from checks.files import Problem
 from checks.grader import NOT_STARTED, PASSED
-from checks.report import clean
+from checks.report import clean, one_line
 
 PER = ("chapter", "exercise", "check")
 FORMATS = ("gradescope", "junit")
 
 
-def written_as(format: str, content: dict) -> tuple[str, str]:
+def written_as(format: str, content: dict, feedback: str) -> tuple[str, str]:
     """How the file's name ends, and what is in it.
 
     Args:
         format: one of `FORMATS`.
         content: all about one submission, as in its NAME.json.
+        feedback: "pass": nothing about what failed, since its author may read the file.
     """
+    tell = (lambda e: e["verdict"]) if feedback == "pass" else _told
     if format == "gradescope":
-        return ".gradescope.json", json.dumps(_gradescope(content), indent=1) + "\n"
-    return ".xml", _junit(content)
+        return ".gradescope.json", json.dumps(_gradescope(content, tell), indent=1) + "\n"
+    return ".xml", _junit(content, tell)
 
 
 def _experiments(content: dict):
@@ -38,10 +43,10 @@ def _told(e: dict) -> str:
     lines += [f">>> {e['call']}"] if e["call"] else []
     lines += [f"it looks like: {mistake}" for mistake in e["mistakes"]]
     lines += [f"note: {e['note']}"] if e["note"] else []
-    return "\n".join(map(clean, lines))
+    return clean("\n".join(lines)).replace(f"{ROOT}{os.sep}", "")
 
 
-def _gradescope(content: dict) -> dict:
+def _gradescope(content: dict, tell) -> dict:
     """The autograder's results.json. Optional work (★) is shown, and counts nothing."""
     tests = [
         {
@@ -49,7 +54,7 @@ def _gradescope(content: dict) -> dict:
             "score": 0 if e["star"] else e["points"],
             "max_score": 0 if e["star"] else e["max_points"],
             "status": "passed" if e["verdict"] == PASSED else "failed",
-            "output": "" if e["verdict"] == PASSED else _told(e),
+            "output": "" if e["verdict"] == PASSED else tell(e),
         }
         for _, e in _experiments(content)
     ]
@@ -62,7 +67,7 @@ def _gradescope(content: dict) -> dict:
     }
 
 
-def _junit(content: dict) -> str:
+def _junit(content: dict, tell) -> str:
     """A suite a chapter; what is not started is skipped."""
     suites = ET.Element("testsuites", name=_in_xml(content["submission"]))
     for chapter in content["chapters"]:
@@ -83,8 +88,8 @@ def _junit(content: dict) -> str:
                 ET.SubElement(given, "property", name=key, value=str(e[key]))
             if e["verdict"] != PASSED:
                 kind = "skipped" if e["verdict"] == NOT_STARTED else "failure"
-                told = ET.SubElement(case, kind, message=_in_xml(f"{e['verdict']}: {e['symptom']}"))
-                told.text = _in_xml(_told(e))
+                text = _in_xml(tell(e))
+                ET.SubElement(case, kind, message=text.partition("\n")[0]).text = text
     ET.indent(suites)
     return ET.tostring(suites, encoding="unicode", xml_declaration=True) + "\n"
 
@@ -114,7 +119,8 @@ def table(contents: list[dict], per: str, roster: "Roster | None" = None) -> str
         )
     for index in strangers:
         if roster:
-            rows[index]["remark"] = f"not in the roster {rows[index]['remark']}".strip()
+            remark = f"no line of its own in the roster; {rows[index]['remark']}"
+            rows[index]["remark"] = remark.removesuffix("; ")
         writer.writerow([*[""] * len(people.heading), *rows[index].values()])
     return text.getvalue()
 
@@ -134,7 +140,7 @@ def _row(content: dict, per: str) -> dict[str, str | int]:
 
 def _harmless(text: str) -> str:
     """One line, and no formula: a spreadsheet would run it."""
-    text = " ".join(clean(text).split())
+    text = one_line(text)
     return f"'{text}" if text[:1] in ("=", "+", "-", "@") else text
 
 
@@ -175,7 +181,10 @@ class Roster:
                 text = ""
         first = text.partition("\n")[0]
         delimiter = max(",;\t", key=first.count)
-        lines = [line for line in csv.reader(io.StringIO(text), delimiter=delimiter) if any(line)]
+        try:
+            lines = [*filter(any, csv.reader(io.StringIO(text), delimiter=delimiter))]
+        except csv.Error:  # such as a quotation mark that is never closed
+            lines = []
         if len(lines) < 2 or "\0" in text:
             raise Problem(
                 f"{path} is no table of a class: give --roster a CSV file with a heading."
@@ -205,10 +214,12 @@ class Roster:
 
 
 def _known_as(cell: str) -> set[str]:
-    """What a cell calls somebody: all of it, its last word, an address up to the @."""
+    """What a cell calls somebody: all of it, a number at its end, an address up to the @."""
     cell = _plain(cell)
-    return {cell, cell.rpartition(" ")[2], cell.partition("@")[0]} - {""}
+    last = cell.rpartition(" ")[2]  # not if it is a word: a cell may be a remark on somebody
+    return {cell, last if last.isdecimal() else "", cell.partition("@")[0]} - {""}
 
 
 def _plain(text: str) -> str:
-    return " ".join(text.casefold().split())
+    # A Mac writes the names of files with the accents beside the letters.
+    return " ".join(unicodedata.normalize("NFC", text).casefold().split())

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from queue import SimpleQueue
 
 from checks import catalogue, exports, report
@@ -65,7 +65,8 @@ def handed_in(places: list[Path], out: Path) -> Iterator[tuple[list[Submission],
     What was unpacked is removed in the end.
     """
     with tempfile.TemporaryDirectory(prefix="checks-class-") as scratch:
-        os.chmod(scratch, 0o711)  # the sandbox reads as another user
+        if getattr(os, "geteuid", lambda: 1)() == 0:
+            os.chmod(scratch, 0o711)  # the sandbox of root reads as another user
         yield submissions(places, Path(scratch), out)
 
 
@@ -82,8 +83,10 @@ def submissions(places: list[Path], scratch: Path, out: Path) -> tuple[list[Subm
     """
     entries, others = [], []
     for k, place in enumerate(places):
-        inside = [entry for entry in _inside(place) if str(entry) != os.path.abspath(out)]
-        ours = [entry for entry in inside if entry.is_dir() or _is_zip(entry)]
+        inside = [
+            entry for entry in _inside(place) if os.path.realpath(entry) != os.path.realpath(out)
+        ]
+        ours = [entry for entry in inside if os.path.isdir(entry) or _is_zip(entry)]
         gathered, left = _gathered([e for e in inside if e not in ours], scratch / f"place-{k}")
         if not ours and not gathered:
             raise Problem(f"{place} holds neither chapters nor submissions (folders or zip files).")
@@ -94,11 +97,13 @@ def submissions(places: list[Path], scratch: Path, out: Path) -> tuple[list[Subm
         _submission(name, entry, scratch)
         for name, entry in sorted(by_name.items(), key=lambda each: each[0].casefold())
     ]
-    real = {os.path.realpath(s.folder): s.name for s in found if not by_name[s.name].is_symlink()}
+    real = [entry.resolve() for entry in entries if not entry.is_symlink()]
     for k, s in enumerate(found):  # somebody may hand in a link to somebody else's work
-        whose = real.get(os.path.realpath(s.folder), s.name)
-        if whose != s.name:
-            found[k] = replace(s, trouble=f"a link to {whose}")
+        leads_to = {by_name[s.name].resolve(), s.folder.resolve()}
+        if by_name[s.name].is_symlink() and any(
+            place.is_relative_to(other) for place in leads_to for other in real
+        ):
+            found[k] = replace(s, trouble="a link to another submission")
     return found, sorted(others)
 
 
@@ -108,7 +113,7 @@ def _inside(place: Path) -> list[Path]:
     try:
         if _is_zip(place) or holds_chapters(place):
             return [place]
-        return [entry for entry in place.iterdir() if entry.name[0] not in "._"]
+        return [entry for entry in place.iterdir() if not entry.name.startswith((".", "__"))]
     except OSError as error:
         raise Problem(
             f"Cannot use {place} ({error.strerror}): give a submission, or a folder of submissions."
@@ -119,18 +124,21 @@ def _gathered(files: list[Path], scratch: Path) -> tuple[list[Path], list[str]]:
     """Folders for single files with their author in the name, and the names of files that are none.
 
     As Canvas packs them: muster_1234_5678_blocks.py, where 1234 is the author and 5678 the file, and
-    blocks-1.py is newer than blocks.py.
+    blocks-1.py is newer than blocks.py. A number alone is the author's.
     """
     modules = {chapter.module: chapter.folder for chapter in catalogue.chapters().values()}
-    pattern = re.compile(rf"(.+?)(_\d+)?_({'|'.join(modules)})(?:-(\d+))?\.py")
-    found = [(file, pattern.fullmatch(file.name)) for file in files if file.is_file()]
+    pattern = re.compile(rf"(?:(.+?_\d+)_(\d+)|(.+))_({'|'.join(modules)})(?:-(\d+))?\.py")
+    found = [(file, pattern.fullmatch(file.name)) for file in files if os.path.isfile(file)]
     ours = [(file, match) for file, match in found if match and not file.is_symlink()]
     folders = {}
-    for file, match in sorted(ours, key=lambda each: int(each[1][4] or 0)):
-        author, module = match[1], match[3]
+    for file, match in sorted(ours, key=lambda each: (int(each[1][5] or 0), int(each[1][2] or 0))):
+        author, module = match[1] or match[3], match[4]
         folders[author] = scratch / author
         (folders[author] / modules[module]).mkdir(parents=True, exist_ok=True)
-        shutil.copy(file, folders[author] / modules[module] / f"{module}.py")
+        try:
+            shutil.copy(file, folders[author] / modules[module] / f"{module}.py")
+        except OSError as error:
+            raise Problem(f"Cannot copy {file} ({error.strerror}).") from error
     names = {file.name for file, _ in ours}
     return list(folders.values()), [file.name for file in files if file.name not in names]
 
@@ -145,42 +153,52 @@ def _names(entries: list[Path]) -> dict[str, Path]:
     )
     left, named = entries, {}
     for way in ways:
-        counts = Counter([*map(way, left), *named])
-        named |= {way(p): p for p in left if counts[way(p)] == 1}
-        left = [p for p in left if counts[way(p)] > 1]
+        called = {p: _cut(way(p)) for p in left}
+        counts = Counter([*called.values(), *named])
+        named |= {name: p for p, name in called.items() if counts[name] == 1}
+        left = [p for p in left if counts[called[p]] > 1]
     if left:
         raise Problem(f"Two submissions are called {ways[0](left[0])}: give them different names.")
     return named
 
 
+def _cut(name: str) -> str:
+    """So that there is room for our endings in the 255 bytes that the name of a file may have."""
+    while len(os.fsencode(name)) > 200:
+        name = name[:-1]
+    return name
+
+
 def _is_zip(path: Path) -> bool:
-    return path.suffix.lower() == ".zip" and path.is_file()
+    return path.suffix.lower() == ".zip" and os.path.isfile(path)
 
 
 def _submission(name: str, entry: Path, scratch: Path) -> Submission:
     try:
-        folder = _unpacked(entry, scratch / name) if _is_zip(entry) else entry
-        return Submission(name, _with_chapters(folder))
+        return Submission(name, _with_chapters(entry, scratch / name))
     except Problem as problem:
-        return Submission(name, entry, str(problem))
+        return Submission(name, entry, report.clean(str(problem)))
     except OSError as error:
         return Submission(name, entry, f"cannot be read ({error.strerror or error})")
-    except (zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
+    except Exception as error:  # zipfile lets through what each method of packing may raise
         return Submission(name, entry, f"cannot be unpacked ({error})")
 
 
-def _with_chapters(folder: Path) -> Path:
-    """The folder with the chapters, where others are wrapped around it.
+def _with_chapters(folder: Path, scratch: Path) -> Path:
+    """The folder with the chapters, where other folders or zip files are wrapped around it.
 
     Raises:
         Problem: when there is none.
     """
-    seen = sorted(p.name for p in folder.iterdir())
-    for _ in range(4):
+    seen = None
+    for depth in range(5):
+        if _is_zip(folder):
+            folder = _unpacked(folder, scratch / str(depth))
         if holds_chapters(folder):
             return folder
-        inside = [p for p in folder.iterdir() if p.name[0] not in "._" and p.is_dir()]
-        inside = [p for p in inside if not p.is_symlink()]
+        inside = [p for p in folder.iterdir() if p.name[0] not in "._"]
+        seen = seen or sorted(p.name for p in inside)
+        inside = [p for p in inside if (p.is_dir() or _is_zip(p)) and not p.is_symlink()]
         inside = [p for p in inside if holds_chapters(p)] or inside
         if len(inside) != 1:
             break
@@ -190,9 +208,17 @@ def _with_chapters(folder: Path) -> Path:
 
 
 def _unpacked(archive: Path, folder: Path) -> Path:
-    """The files of a zip file. None can land outside of the folder, and none be more than it says."""
+    """The files of a zip file. None can land outside of the folder, and none be more than it says.
+
+    Hidden ones are left out: of a whole copy of the course most is .git and .venv.
+    """
     with zipfile.ZipFile(archive) as content:
-        files = [info for info in content.infolist() if not info.is_dir()]
+        files = []
+        for info in content.infolist():
+            info.filename = info.filename.replace("\\", "/")  # as some programs on Windows pack
+            hidden = any(part.startswith(".") for part in PurePosixPath(info.filename).parts)
+            if not info.is_dir() and not hidden:
+                files.append(info)
         if len(files) > COUNT or sum(info.file_size for info in files) > LIMIT:
             raise Problem(f"{archive.name} unpacks to more than {LIMIT >> 20} MB or {COUNT} files.")
         folder.mkdir(parents=True)
@@ -216,10 +242,12 @@ def grade(found: list[Submission], plan: Plan, out: Path, jobs: int, pool: Pool)
         free.put(grader)
 
     def one(s: Submission) -> tuple[dict, list | None]:
-        work = "" if s.trouble else _digest(_files(s.folder), s.folder)
-        stamp = hashlib.sha256(f"{course} {plan} {s.trouble} {work}".encode()).hexdigest()
+        files = [] if s.trouble else _files(s.folder)
+        graded_from = f"{course} {plan} {s.trouble} {_digest(files, s.folder)}"
+        stamp = hashlib.sha256(graded_from.encode(errors="replace")).hexdigest()
         before = _before(out / f"{s.name}.json")
-        if before.get("stamp") == stamp and (out / f"{s.name}.txt").is_file():
+        known = before.get("stamp") == stamp and len(files) <= COUNT  # all of them were looked at
+        if known and (out / f"{s.name}.txt").is_file():
             return before, None
         grader = free.get()
         try:
@@ -228,7 +256,7 @@ def grade(found: list[Submission], plan: Plan, out: Path, jobs: int, pool: Pool)
             free.put(grader)
         if trouble != s.trouble:
             stamp = ""  # to be tried again
-        about = {"submission": s.name, "stamp": stamp, "trouble": trouble}
+        about = {"submission": report.clean(s.name), "stamp": stamp, "trouble": trouble}
         return about | report.as_json(results), results
 
     workers = ThreadPoolExecutor(jobs)
@@ -238,7 +266,7 @@ def grade(found: list[Submission], plan: Plan, out: Path, jobs: int, pool: Pool)
                 text = content["trouble"] or report.as_text(results, plan.feedback)
                 write_text(out / f"{s.name}.txt", text.strip() + "\n")
                 if plan.format:
-                    ending, text = exports.written_as(plan.format, content)
+                    ending, text = exports.written_as(plan.format, content, plan.feedback)
                     write_text(out / f"{s.name}{ending}", text)
                 write_json(out / f"{s.name}.json", content)  # the last: it says that all is there
             yield content
@@ -281,10 +309,13 @@ def _code(room: str) -> list[Path]:
 
 
 def _files(folder: Path) -> list[Path]:
-    """The files of a submission, in a fixed order. Links are not followed."""
+    """The files of a submission that are not hidden, in a fixed order; of too many the first.
+
+    Links are not followed.
+    """
     found = []
     for place, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if name != "__pycache__")
+        folders[:] = sorted(name for name in folders if not name.startswith((".", "__pycache__")))
         found += [Path(place, name) for name in sorted(names)]
         if len(found) > COUNT:
             break

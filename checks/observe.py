@@ -2,6 +2,7 @@
 
 import builtins
 import operator
+import os
 import random
 import re
 import traceback
@@ -285,6 +286,8 @@ def _error(kind: str, error: BaseException, own_files: Path) -> dict:
         message = error.msg if isinstance(error, SyntaxError) else str(error)
     except BaseException:
         message = ""  # a learner's exception whose __str__ fails
+    # Where the files lie on this machine says nothing about the mistake.
+    message = message.replace(f"{own_files.parent}{os.sep}", "")
     message = " ".join(message.split())[:400]
     where = traceback.extract_tb(error.__traceback__)[-1].filename
     if isinstance(error, PermissionError) and "multiprocessing" in where:

@@ -59,6 +59,11 @@ def clean(text: str) -> str:
     return re.sub(rf"[\x00-\x08\x0b-\x1f\x7f-\x9f{turns}\ud800-\udfff]", "�", text)
 
 
+def one_line(text: str) -> str:
+    """`clean`, and without ends of lines, which the name of a file may have."""
+    return " ".join(clean(text).split())
+
+
 def chapter(result: ChapterResult, feedback, verbose: bool, submission: Path | None = None) -> None:
     """One chapter, an experiment a paragraph.
 
@@ -309,7 +314,7 @@ def as_text(results: list[ChapterResult], feedback: str) -> str:
 
 def class_heading(names: list[str], numbers: tuple[int, ...]) -> int:
     """Above the lines of a class; returns the width of the names."""
-    width = min(40, max(map(cell_len, map(clean, names))))
+    width = min(40, max(map(cell_len, map(one_line, names))))
     columns = "".join(f"{f'ch {n}':>6}" for n in numbers)
     say(f"{'':{width}}{columns}  points", "dim")
     return width
@@ -317,12 +322,12 @@ def class_heading(names: list[str], numbers: tuple[int, ...]) -> int:
 
 def class_line(content: dict, width: int) -> None:
     """One submission of a class (see `checks.gradebook`)."""
-    line = Text(set_cell_size(clean(content["submission"]), width))
+    line = Text(set_cell_size(one_line(content["submission"]), width))
     for each in content["chapters"]:
         line.append(f"{each['points']:>6}", "green" if each["passed"] else "")
     line.append(f"  {content['points']}/{content['max_points']}", "bold")
     if content["trouble"]:
-        line.append(f"  {clean(content['trouble'])}", "red")
+        line.append(f"  {one_line(content['trouble'])}", "red")
     out.print(line)
 
 
@@ -342,7 +347,7 @@ def class_summary(contents: list[dict], others: list[str], table: Path) -> None:
         for what, times in often.most_common(8):
             say(f"{times:>5} × {what}")
     if others:
-        names = ", ".join(others[:5]) + ", …" * (len(others) > 5)
+        names = one_line(", ".join(others[:5])) + f" and {len(others) - 5} more" * (len(others) > 5)
         say(f"Left out, since they are no submissions (folders or zip files): {names}", "yellow")
     say(f"All of it: {_near(table.absolute())}", "bold")
 

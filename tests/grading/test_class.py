@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import xml.etree.ElementTree as ElementTree
 import zipfile
@@ -43,6 +44,12 @@ def zipped(path: Path, files: dict[str, str | bytes]) -> Path:
     return path
 
 
+def damage(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[100:140] = b"\xff" * 40
+    path.write_bytes(data)
+
+
 def grade(*arguments) -> tuple[int, str]:
     done = CliRunner().invoke(app, ["grade", *map(str, arguments)])
     assert not done.exception or isinstance(done.exception, SystemExit), done.exception
@@ -70,7 +77,17 @@ def graded(tmp_path_factory):
     zipped(place / "slips.zip", {"../../slipped.py": "x", FILE.as_posix(): right})
     (place / "broken.zip").write_bytes(b"PK\x03\x04 and nothing more")
     (place / "nothing").mkdir()
+    zipped(place / "windows.zip", {f"work/{FILE}".replace("/", "\\"): right})
+    zipped(
+        place / "clone.zip", {f".git/{k}": "" for k in range(gradebook.COUNT)} | {str(FILE): right}
+    )
+    zipped(place / "damaged.zip", {FILE.as_posix(): right})
+    damage(place / "damaged.zip")
+    inner = zipped(place.parent / "work.zip", {f"work/{FILE}": right})
+    zipped(place / "twice.zip", {"work.zip": inner.read_bytes()})
+    hand_in(place / ("x" * 250), right)
     (place / "copy").symlink_to("anna")
+    (place / "zipcopy.zip").symlink_to("twice.zip")
     (place / "=1+1").mkdir()
     (place / "=1+1" / "essay.pdf").write_bytes(b"%PDF")
     (place / "carl.rar").write_bytes(b"Rar!")
@@ -85,7 +102,7 @@ def test_every_submission_has_a_line_with_its_points(graded):
     assert code == 1  # with some there was trouble
     points = {name: int(row["points"]) for name, row in rows.items()}
     assert {name for name, each in points.items() if each == FULL} == {
-        *("anna", "flat", "slips", "wrapped", "zoë")
+        *("anna", "flat", "slips", "wrapped", "zoë", "windows", "clone", "twice", "x" * 200)
     }
     assert 0 < points["Ben"] == points["anna.zip"] < FULL
     assert {row["of"] for row in rows.values()} == {str(FULL)}
@@ -102,7 +119,8 @@ def test_every_submission_has_a_line_with_its_points(graded):
     [
         ("nothing", "no chapter in it, such as ch01_datasets: nothing at all"),
         ("'=1+1", "no chapter in it, such as ch01_datasets: only essay.pdf"),
-        ("copy", "a link to anna"),
+        ("copy", "a link to another submission"),
+        ("zipcopy", "a link to another submission"),
         ("bomb", "bomb.zip unpacks to more than 50 MB or 5000 files."),
         ("broken", "cannot be unpacked (File is not a zip file)"),
         ("leaves", ""),  # which is graded: it crashes
@@ -117,7 +135,7 @@ def test_trouble_is_a_remark_and_stops_nobody(graded, name, remark):
 
 def test_the_summary_tells_what_went_wrong_and_what_was_left_out(graded):
     *_, said = graded
-    assert "13 submissions, 5 of them without anything that could be graded" in said
+    assert "19 submissions, 7 of them without anything that could be graded" in said
     assert f"2 × 2.3 {NAME}" in said
     assert "1 × chapter 2: it cannot be imported" in said
     assert "no submissions (folders or zip files): carl.rar" in said
@@ -157,6 +175,37 @@ def test_again_only_what_changed_is_graded(graded, monkeypatch):
     assert NAME not in (out / "Ben.txt").read_text(encoding="utf-8")
 
 
+def test_of_too_many_files_to_look_at_none_is_taken_for_unchanged(tmp_path, monkeypatch):
+    monkeypatch.setattr(gradebook, "COUNT", 10)
+    hand_in(tmp_path / "class" / "anna", "")
+    for k in range(11):
+        for folder in (".git", "a"):
+            (tmp_path / "class" / "anna" / folder).mkdir(exist_ok=True)
+            (tmp_path / "class" / "anna" / folder / str(k)).touch()
+    options = (tmp_path / "class", "--chapter", 2, "--out", tmp_path / "g")
+    grade(*options)
+    assert table(tmp_path / "g")[0]["points"] == "0"
+    (tmp_path / "class" / "anna" / FILE).write_text(solution(2), encoding="utf-8")
+    grade(*options)
+    assert table(tmp_path / "g")[0]["points"] == str(FULL)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems allow no such names")
+def test_names_that_are_no_text_or_more_than_a_line(tmp_path):
+    place, out = tmp_path / "class", tmp_path / "grades"
+    for name in (os.fsdecode(b"no\xfftext"), "two\nlines", "[bold]"):
+        (place / name).mkdir(parents=True)
+        (place / name / os.fsdecode(b"essay\xff\n.pdf")).touch()
+    _, said = grade(place, "--out", out, "--chapter", 2)
+    remark = "no chapter in it, such as ch01_datasets: only essay� .pdf"
+    assert [row["remark"] for row in table(out)] == [remark] * 3
+    assert [row["submission"] for row in table(out)] == ["[bold]", "no�text", "two lines"]
+    assert "two lines" in said and said.count(remark) == 3
+    first = (out / "grades.csv").read_bytes()
+    grade(place, "--out", out, "--chapter", 2)
+    assert (out / "grades.csv").read_bytes() == first
+
+
 def test_single_files_with_their_author_in_the_name(tmp_path):
     files = {
         "muster_LATE_1234_77_embeddings.py": "old",
@@ -164,6 +213,8 @@ def test_single_files_with_their_author_in_the_name(tmp_path):
         "muster_LATE_1234_88_embeddings-1.py": "newer",
         "muster_LATE_1234_66_blocks.py": "blocks",
         "zoe_embeddings.py": "zoe",
+        "ben_17_embeddings.py": "17",
+        "ben_18_embeddings.py": "18",
         "embeddings.txt": "no program",
         "essay.py": "of no chapter",
     }
@@ -173,9 +224,10 @@ def test_single_files_with_their_author_in_the_name(tmp_path):
     found, others = gradebook.submissions(
         [tmp_path / "class"], tmp_path / "scratch", tmp_path / "grades"
     )
-    assert [(s.name, s.trouble) for s in found] == [("muster_LATE_1234", ""), ("zoe", "")]
-    assert (found[0].folder / FILE).read_text() == "newest"
-    assert (found[0].folder / "ch03_residual_block" / "blocks.py").read_text() == "blocks"
+    assert not any(s.trouble for s in found)
+    texts = {s.name: (s.folder / FILE).read_text() for s in found}
+    assert texts == {"ben_17": "17", "ben_18": "18", "muster_LATE_1234": "newest", "zoe": "zoe"}
+    assert (found[2].folder / "ch03_residual_block" / "blocks.py").read_text() == "blocks"
     assert others == ["embeddings.txt", "essay.py"]
 
 
@@ -198,8 +250,23 @@ def test_one_submission_in_the_forms_of_course_systems(tmp_path):
     assert sum(given) == ours["points"]
 
 
-ROSTER = """Identifier;Full name;Email address;Grade
-Participant 17;Anna Muster;anna@school.example;
+def test_what_authors_may_read_tells_no_more_than_it_should(tmp_path):
+    hand_in(tmp_path / "class" / "ben", "from helper import nothing")
+    (tmp_path / "class" / "ben" / FILE.parent / "helper.py").touch()
+    for feedback in ("symptom", "pass"):
+        for format in ("gradescope", "junit"):
+            out = tmp_path / f"{feedback}-{format}"
+            options = ("--chapter", 2, "--feedback", feedback, "--format", format, "--out", out)
+            grade(tmp_path / "class", *options)
+            (further,) = {*out.iterdir()} - {out / f for f in ("ben.json", "ben.txt", "grades.csv")}
+            for file in (further, out / "ben.txt"):
+                text = file.read_text(encoding="utf-8")
+                assert str(tmp_path) not in text and str(ROOT) not in text
+                assert ("cannot import name" in text) == (feedback == "symptom"), file
+
+
+ROSTER = """Identifier;Full name;Email address;Grade;Feedback
+Participant 17;Anna Muster;anna@school.example;;see the file
 Participant 18;Ben Beispiel;ben@school.example;
 Participant 19;Zoë Abwesend;zoe@school.example;
 Participant 20;Zoë Abwesend;zoe.a@school.example;
@@ -218,7 +285,7 @@ def test_grades_are_added_to_the_lines_of_a_roster(tmp_path, encoding):
     assert [row["Email address"][:4] for row in rows] == ["anna", "ben@", "zoe@", "zoe.", "", ""]
     assert rows[0]["Full name"] == "Anna Muster" and rows[0]["points"] == "0"
     assert rows[2]["points"] == ""  # who has handed in nothing
-    assert all(row["remark"].startswith("not in the roster") for row in rows[4:])
+    assert all(row["remark"].startswith("no line of its own in the roster") for row in rows[4:])
 
 
 def test_two_submissions_of_one_person_are_not_both_theirs():
@@ -228,7 +295,19 @@ def test_two_submissions_of_one_person_are_not_both_theirs():
     assert strangers == [1, 2]  # the last: Ben's number, Anna's name
 
 
-@pytest.mark.parametrize("content", [b"", b"\0\1\2\xff", b"one line only\n"])
+def test_names_match_a_roster_however_their_accents_are_written():
+    people = Roster(
+        ["id", "name"], [["Participant 17", "Zo\u00eb"], ["Participant 18", "the file"]]
+    )
+    lines, strangers = people.joined(["Zoe\u0308_17_assignsubmission_file_", "ben_3_file"])
+    assert [index for _, index in lines] == [0, None]
+    assert strangers == [1]
+
+
+UNCLOSED = b'id,name\n17,"Anna' + b"\n18,Ben" * 30000
+
+
+@pytest.mark.parametrize("content", [b"", b"\0\1\2\xff", b"one line only\n", UNCLOSED])
 def test_what_is_no_roster_is_told(tmp_path, content):
     (tmp_path / "roster.csv").write_bytes(content)
     with pytest.raises(Problem, match="no table of a class"):
@@ -292,12 +371,14 @@ def test_the_grader_failing_on_one_spares_the_others(tmp_path, monkeypatch):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT to another process")
-def test_ctrl_c_keeps_what_is_graded(tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_being_stopped_keeps_what_is_graded_and_leaves_nothing_else(tmp_path, number):
     place, out = tmp_path / "class", tmp_path / "grades"
     hand_in(place / "anna", solution(2))
     hand_in(place / "ben", "import time\ntime.sleep(60)")
     command = [sys.executable, "-m", "checks", "grade", place, "--out", out, "--chapter", "2"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    (tmp_path / "scratch").mkdir()
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path / "scratch")}
     with subprocess.Popen(
         command, env=environment, cwd=tmp_path, stderr=subprocess.PIPE, text=True
     ) as process:
@@ -305,9 +386,39 @@ def test_ctrl_c_keeps_what_is_graded(tmp_path):
             if (out / "grades.csv").exists():
                 break
             time.sleep(0.1)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         _, said = process.communicate(timeout=30)
     assert process.returncode == 130
     assert "Stopped. What is graded is in" in said and "Traceback" not in said
     assert [row["submission"] for row in table(out)] == ["anna"]
     assert not (out / "ben.json").exists()
+    assert not list((tmp_path / "scratch").glob("checks-class-*"))
+
+
+def test_a_file_that_cannot_be_read_is_told(tmp_path, monkeypatch):
+    def refused(*_):
+        raise PermissionError(13, "Permission denied")
+
+    (tmp_path / "anna_embeddings.py").touch()
+    monkeypatch.setattr(gradebook.shutil, "copy", refused)
+    code, said = grade(tmp_path)
+    assert code == 2 and "anna_embeddings.py (Permission denied)" in said
+
+
+def test_the_grades_are_no_submission_where_a_link_leads_to_them(tmp_path):
+    hand_in(tmp_path / "class" / "anna", "")
+    (tmp_path / "class" / "grades").mkdir()
+    (tmp_path / "link").symlink_to("class")
+    found, _ = gradebook.submissions(
+        [tmp_path / "class"], tmp_path / "scratch", tmp_path / "link" / "grades"
+    )
+    assert [s.name for s in found] == ["anna"]
+
+
+def test_nobody_else_can_look_at_what_is_unpacked(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "geteuid", lambda: 1000, raising=False)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    hand_in(tmp_path / "anna", "")
+    with gradebook.handed_in([tmp_path / "anna"], tmp_path / "grades"):
+        (scratch,) = tmp_path.glob("checks-class-*")
+        assert os.name == "nt" or scratch.stat().st_mode & 0o077 == 0
