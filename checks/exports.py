@@ -150,7 +150,8 @@ class Roster:
 
     A submission belongs to the line that has its name in a cell, or a part of its name between
     underscores: "Anna Muster_123456_assignsubmission_file" is that of "Anna Muster", of "Participant
-    123456" and of anna.muster@… alike. What stands in two lines is nobody's.
+    123456" and of anna.muster@… alike; "ddpm-annam", where all begin with "ddpm-", is that of "annam".
+    What stands in two lines is nobody's.
     """
 
     heading: list[str]
@@ -201,10 +202,13 @@ class Roster:
                 for known in _known_as(cell):
                     lines.setdefault(known, set()).add(number)
         whose: dict[int, int] = {}
+        # GitHub Classroom puts the assignment before each: ddpm-anna-m, ddpm-ben.
+        before = os.path.commonprefix(names).rpartition("-")  # noqa: RUF071 (letter by letter)
+        assignment = "".join(before[:2]) if len(names) > 1 else ""
         for index, name in enumerate(names):
             found = [
                 {*lines[part]}.pop()
-                for part in map(_plain, (name, *name.split("_")))
+                for part in map(_plain, (name, name.removeprefix(assignment), *name.split("_")))
                 if len(lines.get(part, ())) == 1
             ]
             if len(set(found)) == 1 and found[0] not in whose:

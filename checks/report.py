@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from checks.catalogue import ROOT, Chapter, chapters
-from checks.gallery import picture_of
+from checks.gallery import FOLDER, picture_of
 from checks.grader import (
     CRASHED,
     FAILED,
@@ -306,8 +306,9 @@ def as_text(results: list[ChapterResult], feedback: str) -> str:
                 say(f"\nChapter {result.chapter.number} · {result.chapter.title}   {why}")
             else:
                 chapter(result, lambda experiment: feedback, verbose=False)
-        # Pictures lie in the author's own copy of the course.
-        return out.file.getvalue().replace(f"{ROOT}{os.sep}", "")
+        # Pictures lie in the author's own copy of the course, wherever ours is.
+        text = out.file.getvalue().replace(_near(FOLDER), str(FOLDER.relative_to(ROOT)))
+        return text.replace(f"{ROOT}{os.sep}", "")
     finally:
         out = screen
 

@@ -17,12 +17,12 @@ import pytest
 from submissions import edited, solution
 from typer.testing import CliRunner
 
-from checks import gradebook
+from checks import gradebook, report
 from checks.catalogue import ROOT, chapters
 from checks.cli import app
 from checks.exports import Roster
 from checks.files import Problem
-from checks.grader import Grader
+from checks.grader import FAILED, ChapterResult, Grader, Result
 
 pytestmark = pytest.mark.xdist_group("class")  # which is graded once
 
@@ -265,6 +265,16 @@ def test_what_authors_may_read_tells_no_more_than_it_should(tmp_path):
                 assert ("cannot import name" in text) == (feedback == "symptom"), file
 
 
+def test_the_place_of_a_picture_is_that_in_the_authors_own_course(monkeypatch):
+    monkeypatch.chdir(ROOT.parent)
+    chapter = chapters()[5]
+    e = next(e for e in chapter.experiments if not e.star)
+    says = next(m.says for m in chapter.misconceptions if m.draws == "alpha-bar-without-its-root")
+    result = Result(e, FAILED, "it differs", mistakes=(says,))
+    text = report.as_text([ChapterResult(chapter, Path(), (result,), False, "", (), 0.0)], "named")
+    assert f" {Path('docs', 'gallery', 'alpha-bar-without-its-root.png')}\n" in text
+
+
 ROSTER = """Identifier;Full name;Email address;Grade;Feedback
 Participant 17;Anna Muster;anna@school.example;;see the file
 Participant 18;Ben Beispiel;ben@school.example;
@@ -302,6 +312,12 @@ def test_names_match_a_roster_however_their_accents_are_written():
     lines, strangers = people.joined(["Zoe\u0308_17_assignsubmission_file_", "ben_3_file"])
     assert [index for _, index in lines] == [0, None]
     assert strangers == [1]
+
+
+def test_the_assignment_that_github_puts_before_each_name_is_left_out():
+    people = Roster(["login", "name"], [["anna-m", "Anna M"], ["ben", "Ben M"]])
+    lines, strangers = people.joined(["ddpm-ch2-anna-m", "ddpm-ch2-ben", "ddpm-ch2-dora"])
+    assert [index for _, index in lines] == [0, 1] and strangers == [2]
 
 
 UNCLOSED = b'id,name\n17,"Anna' + b"\n18,Ben" * 30000
