@@ -323,7 +323,11 @@ def test_the_assignment_that_github_puts_before_each_name_is_left_out():
 UNCLOSED = b'id,name\n17,"Anna' + b"\n18,Ben" * 30000
 
 
-@pytest.mark.parametrize("content", [b"", b"\0\1\2\xff", b"one line only\n", UNCLOSED])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"\0\1\2\xff", b"one line only\n", UNCLOSED],
+    ids=["empty", "binary", "one line", "unclosed"],
+)
 def test_what_is_no_roster_is_told(tmp_path, content):
     (tmp_path / "roster.csv").write_bytes(content)
     with pytest.raises(Problem, match="no table of a class"):
