@@ -7,6 +7,7 @@ import os
 import unicodedata
 import xml.etree.ElementTree as ET
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from checks.catalogue import ROOT
@@ -198,7 +199,8 @@ class Roster:
         """Each line with the index of its submission, or None; and the indices of those without a line."""
         lines: dict[str, set[int]] = {}
         for number, person in enumerate(self.people):
-            for cell in person:
+            whole = [f"{a} {b}" for p in pairwise(person) for a, b in (p, p[::-1])]
+            for cell in (*person, *whole):
                 for known in _known_as(cell):
                     lines.setdefault(known, set()).add(number)
         whose: dict[int, int] = {}

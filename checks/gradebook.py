@@ -111,9 +111,18 @@ def _inside(place: Path) -> list[Path]:
     """What may be submissions: the place itself, or what lies in it."""
     place = Path(os.path.abspath(place))
     try:
-        if _is_zip(place) or holds_chapters(place):
+        if _is_zip(place):
             return [place]
-        return [entry for entry in place.iterdir() if not entry.name.startswith((".", "__"))]
+        inside = [entry for entry in place.iterdir() if not entry.name.startswith((".", "__"))]
+        if not holds_chapters(place):
+            return inside
+        own = {"chapters", "solutions", *(chapter.folder for chapter in catalogue.ALL)}
+        others = [entry for entry in inside if entry.name not in own and entry.is_dir()]
+        if len([entry for entry in others if holds_chapters(entry)]) > 1:
+            raise Problem(
+                f"{place} holds chapters itself, and several submissions: move either elsewhere."
+            )
+        return [place]
     except OSError as error:
         raise Problem(
             f"Cannot use {place} ({error.strerror}): give a submission, or a folder of submissions."

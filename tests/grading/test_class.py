@@ -323,6 +323,12 @@ def test_the_assignment_that_github_puts_before_each_name_is_left_out():
 UNCLOSED = b'id,name\n17,"Anna' + b"\n18,Ben" * 30000
 
 
+def test_first_and_last_names_may_stand_in_two_cells():
+    people = Roster(["Last", "First", "Mark"], [["Muster", "Anna", ""], ["Muster", "Ben", ""]])
+    lines, strangers = people.joined(["Anna Muster_17_assignsubmission_file", "muster ben"])
+    assert [index for _, index in lines] == [0, 1] and not strangers
+
+
 @pytest.mark.parametrize(
     "content",
     [b"", b"\0\1\2\xff", b"one line only\n", UNCLOSED],
@@ -346,6 +352,7 @@ def test_what_is_no_roster_is_told(tmp_path, content):
         (["class", "--roster", "nowhere.csv"], "Cannot read nowhere.csv"),
         (["class", "--out", "class/anna/file"], "--out cannot be"),
         (["class/anna", "other/anna", "other/class/anna"], "Two submissions are called anna"),
+        (["mixed"], "mixed holds chapters itself, and several submissions"),
     ],
 )
 def test_a_question_that_is_wrong_is_told_before_anything_is_graded(
@@ -354,6 +361,9 @@ def test_a_question_that_is_wrong_is_told_before_anything_is_graded(
     for folder in ("class/anna", "other/anna", "other/class/anna"):
         hand_in(tmp_path / folder, solution(2))
     (tmp_path / "class" / "anna" / "file").touch()
+    for name in ("anna", "ben"):
+        hand_in(tmp_path / "mixed" / name, solution(2))
+    (tmp_path / "mixed" / "embeddings.py").touch()
     (tmp_path / "empty").mkdir()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(Grader, "grade", None)
