@@ -255,10 +255,7 @@ def capstone(
 
     check_submission(submission)
     _check_json(json)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise Problem(f"--out cannot be {out} ({error.strerror}): name a folder.") from error
+    _make_folder(out)
     plan = end.QUICK if quick else end.FULL
     report.say(
         f"{plan.epochs * plan.images * 9 // 10:,} images for your chapters and for the reference …"
@@ -362,10 +359,7 @@ def grade(
     table, contents = out / "grades.csv", []
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # to clean up then, too
     with gradebook.handed_in(places, out) as (found, others):
-        try:
-            out.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise Problem(f"--out cannot be {out} ({error.strerror}): name a folder.") from error
+        _make_folder(out)
         width = report.class_heading([s.name for s in found], numbers)
         at_once = jobs or max(1, (os.cpu_count() or 1) // 2)
         graded = gradebook.grade(found, plan, out, at_once, _take_pool())
@@ -537,6 +531,13 @@ def _check_json(path: Path | None) -> None:
     """Before the work, not after it: is there a place for the results?"""
     if path is not None and (os.path.isdir(path) or not os.path.isdir(path.absolute().parent)):
         raise Problem(f"--json cannot write {path}: name a file in a folder that exists.")
+
+
+def _make_folder(out: Path) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Problem(f"--out cannot be {out} ({error.strerror}): name a folder.") from error
 
 
 def _confirmed(question: str) -> bool:

@@ -11,7 +11,7 @@ import pytest
 from checks import report
 from checks.catalogue import Experiment, chapters, find
 from checks.files import Problem
-from checks.grader import CRASHED, FAILED, PASSED, Grader, Result, check_submission
+from checks.grader import CRASHED, FAILED, PASSED, Grader, check_submission
 
 _GRADER = pytest.StashKey[Grader]()
 _NAMED = pytest.StashKey[dict[int, dict[str, tuple[str, ...]]]]()
@@ -105,12 +105,7 @@ class Item(pytest.Item):
         """What a learner reads, without our source."""
         if not isinstance(excinfo.value, NotPassed):
             return super().repr_failure(excinfo, style)
-        result: Result = excinfo.value.args[0]
-        lines = [f"{result.verdict}: {result.symptom}", *result.frames]
-        lines += [f">>> {result.call}"] if result.call else []
-        lines += [f"it looks like: {mistake}" for mistake in result.mistakes]
-        lines += [f"note: {result.note}"] if result.note else []
-        return "\n".join(map(report.clean, lines))
+        return report.told(report.experiment_json(excinfo.value.args[0]))
 
     def reportinfo(self):
         return self.path, None, f"{self.name}: {self.experiment.title}"

@@ -13,7 +13,7 @@ from pathlib import Path
 from checks.catalogue import ROOT
 from checks.files import Problem
 from checks.grader import NOT_STARTED, PASSED
-from checks.report import clean, one_line
+from checks.report import clean, one_line, told
 
 PER = ("chapter", "exercise", "check")
 FORMATS = ("gradescope", "junit")
@@ -40,11 +40,7 @@ def _experiments(content: dict):
 
 
 def _told(e: dict) -> str:
-    lines = [f"{e['verdict']}: {e['symptom']}" if e["symptom"] else e["verdict"], *e["frames"]]
-    lines += [f">>> {e['call']}"] if e["call"] else []
-    lines += [f"it looks like: {mistake}" for mistake in e["mistakes"]]
-    lines += [f"note: {e['note']}"] if e["note"] else []
-    return clean("\n".join(lines)).replace(f"{ROOT}{os.sep}", "")
+    return told(e).replace(f"{ROOT}{os.sep}", "")
 
 
 def _gradescope(content: dict, tell) -> dict:

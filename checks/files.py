@@ -10,6 +10,15 @@ class Problem(ValueError):
     """Something the user can put right; one sentence that says what and how. Exit code 2."""
 
 
+def read_json(path: Path) -> dict:
+    """What `write_json` has written there; {} for anything else, and for nothing."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
 def write_json(path: Path, content) -> None:
     """As `write_text` does."""
     write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")

@@ -8,7 +8,6 @@ Each is written as soon as it is known. Grading again does what is new or was ch
 """
 
 import hashlib
-import json
 import os
 import re
 import shutil
@@ -24,7 +23,7 @@ from queue import SimpleQueue
 
 from checks import catalogue, exports, report
 from checks.catalogue import ROOT, find
-from checks.files import Problem, write_json, write_text
+from checks.files import Problem, read_json, write_json, write_text
 from checks.grader import Grader, holds_chapters
 from checks.workers import Pool
 
@@ -254,7 +253,7 @@ def grade(found: list[Submission], plan: Plan, out: Path, jobs: int, pool: Pool)
         files = [] if s.trouble else _files(s.folder)
         graded_from = f"{course} {plan} {s.trouble} {_digest(files, s.folder)}"
         stamp = hashlib.sha256(graded_from.encode(errors="replace")).hexdigest()
-        before = _before(out / f"{s.name}.json")
+        before = read_json(out / f"{s.name}.json")
         known = before.get("stamp") == stamp and len(files) <= COUNT  # all of them were looked at
         if known and (out / f"{s.name}.txt").is_file():
             return before, None
@@ -302,15 +301,6 @@ def _graded(grader: Grader, s: Submission, plan: Plan) -> tuple[str, list]:
         except Exception as error:  # a bug of ours, that the others are not to suffer from
             trouble = f"the grader failed on it, which is worth a report to us: {error!r}"
     return trouble, [find(number) for number in plan.numbers]
-
-
-def _before(path: Path) -> dict:
-    """What an earlier call has written there; {} for anything else."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
 
 
 def _code(room: str) -> list[Path]:

@@ -4,13 +4,12 @@ It lies in `.checks.json` at the root of the repository. Where that cannot be wr
 as if it had never been called before.
 """
 
-import json
 import os
 from contextlib import suppress
 from pathlib import Path
 
 from checks.catalogue import ROOT
-from checks.files import Problem, write_json
+from checks.files import Problem, read_json, write_json
 
 FILE = ROOT / ".checks.json"
 
@@ -48,15 +47,8 @@ class History:
         return count
 
     def _count(self, kind: str, name: str) -> int:
-        value = self._mine(self._read()).get(kind, {}).get(name, 0)
+        value = self._mine(read_json(self.file)).get(kind, {}).get(name, 0)
         return value if isinstance(value, int) else 0
-
-    def _read(self) -> dict:
-        try:
-            content = json.loads(self.file.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return {}
-        return content if isinstance(content, dict) else {}
 
     def _mine(self, content: dict) -> dict:
         mine = content.get(self.key)
@@ -64,7 +56,7 @@ class History:
         return {kind: value for kind, value in mine.items() if isinstance(value, dict)}
 
     def _write(self, changes: dict) -> None:
-        content = self._read()
+        content = read_json(self.file)
         mine = self._mine(content)
         for kind, counts in changes.items():
             merged = {**mine.get(kind, {}), **counts}

@@ -406,11 +406,20 @@ def _chapter_json(result) -> dict:
         "own": result.own,
         "seconds": round(result.seconds, 3),
         "sandbox": list(result.layers),
-        "experiments": [_experiment_json(r) for r in result.results],
+        "experiments": [experiment_json(r) for r in result.results],
     }
 
 
-def _experiment_json(r: Result) -> dict:
+def told(e: dict) -> str:
+    """What there is to say about an experiment that did not pass, for machines (see `experiment_json`)."""
+    lines = [f"{e['verdict']}: {e['symptom']}" if e["symptom"] else e["verdict"], *e["frames"]]
+    lines += [f">>> {e['call']}"] if e["call"] else []
+    lines += [f"it looks like: {mistake}" for mistake in e["mistakes"]]
+    lines += [f"note: {e['note']}"] if e["note"] else []
+    return clean("\n".join(lines))
+
+
+def experiment_json(r: Result) -> dict:
     return {
         "id": r.experiment.id,
         "name": r.experiment.name,
