@@ -15,7 +15,7 @@ import tempfile
 import zipfile
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -269,7 +269,10 @@ def grade(found: list[Submission], plan: Plan, out: Path, jobs: int, pool: Pool)
 
     workers = ThreadPoolExecutor(jobs)
     try:
-        for s, (content, results) in zip(found, workers.map(one, found), strict=True):
+        for s, future in [(s, workers.submit(one, s)) for s in found]:
+            while not future.done():  # a Ctrl-C just before a wait without end would not be heard
+                wait([future], timeout=1)
+            content, results = future.result()
             if results is not None:
                 text = content["trouble"] or report.as_text(results, plan.feedback)
                 write_text(out / f"{s.name}.txt", text.strip() + "\n")
