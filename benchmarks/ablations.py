@@ -6,7 +6,7 @@
     python benchmarks/ablations.py --preset cifar10-small --dataset folder --data-dir photos \\
         --images 100000 --seeds 0 --pictures runs/knobs
 
-A short training shows differences that a long one hides: shapes are so easy that after the three minutes of
+A short training shows differences that a long one hides: shapes are so easy that after the two minutes of
 `ddpm demo` most knobs no longer matter. Right is what the referee says, without guidance and with the
 preset's own. Writes benchmarks/results/ablations.json, for another preset ablations-PRESET.json, after each
 training: stopped, it goes on with --resume.

@@ -82,9 +82,7 @@ def submissions(places: list[Path], scratch: Path, out: Path) -> tuple[list[Subm
     """
     entries, others = [], []
     for k, place in enumerate(places):
-        inside = [
-            entry for entry in _inside(place) if os.path.realpath(entry) != os.path.realpath(out)
-        ]
+        inside = [entry for entry in _inside(place) if not _is_around(entry, out)]
         ours = [entry for entry in inside if os.path.isdir(entry) or _is_zip(entry)]
         gathered, left = _gathered([e for e in inside if e not in ours], scratch / f"place-{k}")
         if not ours and not gathered:
@@ -126,6 +124,12 @@ def _inside(place: Path) -> list[Path]:
         raise Problem(
             f"Cannot use {place} ({error.strerror}): give a submission, or a folder of submissions."
         ) from error
+
+
+def _is_around(entry: Path, out: Path) -> bool:
+    """Whether it is the folder of the grades, or one that was made to hold it."""
+    path = Path(os.path.realpath(out))
+    return path.is_relative_to(os.path.realpath(entry)) and not holds_chapters(entry)
 
 
 def _gathered(files: list[Path], scratch: Path) -> tuple[list[Path], list[str]]:

@@ -62,7 +62,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
     help="Train a class-conditional diffusion model, draw with it, measure it.\n\n"
-    "Start with `ddpm demo` (three minutes on a laptop), or draw at once with the weights that come "
+    "Start with `ddpm demo` (two minutes on a laptop), or draw at once with the weights that come "
     "with the package: `ddpm sample --class star`.",
 )
 

@@ -1,4 +1,4 @@
-"""`ddpm demo`: the whole way, from training to the report, in three minutes."""
+"""`ddpm demo`: the whole way, from training to the report, in two minutes."""
 
 import shlex
 import time
@@ -33,7 +33,7 @@ def demo(
     device: Device = None,
     json_file: Json = None,
 ) -> None:
-    """Train on shapes, draw, score and report: three minutes on two CPU cores."""
+    """Train on shapes, draw, score and report: two minutes on two CPU cores."""
     began = time.monotonic()
     # Here and not above: the order of imports is the order of commands in `ddpm --help`.
     from ddpm_ref.cli.evaluate import draw_and_score

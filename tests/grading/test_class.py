@@ -91,13 +91,13 @@ def graded(tmp_path_factory):
     (place / "=1+1").mkdir()
     (place / "=1+1" / "essay.pdf").write_bytes(b"%PDF")
     (place / "carl.rar").write_bytes(b"Rar!")
-    out = place / "grades"
+    out = place / "results" / "grades"
     code, said = grade(place, "--out", out, "--chapter", 2, "--jobs", 2, "--per", "check")
     return place, out, code, said
 
 
 def test_every_submission_has_a_line_with_its_points(graded):
-    _, out, code, said = graded
+    place, out, code, said = graded
     rows = {row["submission"]: row for row in table(out)}
     assert code == 1  # with some there was trouble
     points = {name: int(row["points"]) for name, row in rows.items()}
@@ -106,7 +106,7 @@ def test_every_submission_has_a_line_with_its_points(graded):
     }
     assert 0 < points["Ben"] == points["anna.zip"] < FULL
     assert {row["of"] for row in rows.values()} == {str(FULL)}
-    assert "slipped.py" not in {p.name for p in out.parent.rglob("*")}
+    assert "slipped.py" not in {p.name for p in place.rglob("*")}
     for row in rows.values():
         checks = [int(row[e.name]) for e in chapters()[2].experiments]
         assert sum(checks) == int(row["points"]) + int(row["optional"])
@@ -142,11 +142,11 @@ def test_the_summary_tells_what_went_wrong_and_what_was_left_out(graded):
 
 
 def test_each_author_gets_a_text(graded):
-    _, out, *_ = graded
+    place, out, *_ = graded
     text = (out / "Ben.txt").read_text(encoding="utf-8")
     assert text.startswith(f"{json.loads((out / 'Ben.json').read_text())['points']}/{FULL} points")
     assert f"it looks like: {NAME}" in text and "\x1b" not in text
-    assert str(ROOT) not in text and str(out.parent) not in text
+    assert str(ROOT) not in text and str(place) not in text
     assert "nothing at all" in (out / "nothing.txt").read_text()
 
 
