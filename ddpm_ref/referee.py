@@ -4,7 +4,7 @@ It takes no part in making the pictures, so it can score them.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -103,6 +103,9 @@ def appoint_referee(
     else:
         if learn is None:
             learn = load_dataset(data.dataset, **size, size=data.size, progress=reading)
+        learn = replace(
+            learn, flip=learn.flip and data.flip
+        )  # where a mirrored image is another class
         judge = train_judge(learn, device=device, progress=progress("training the judge", "steps"))
         if kept:
             save_judge(judge, kept)

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,10 +18,11 @@ from PIL import Image, ImageSequence
 from safetensors import safe_open
 from typer.testing import CliRunner
 
-from ddpm_ref import launch, painting, pictures
+from ddpm_ref import launch, painting, pictures, referee
 from ddpm_ref.cli import app
 from ddpm_ref.datasets import load_dataset
 from ddpm_ref.painting import load_painter
+from ddpm_ref.presets import DataConfig
 from ddpm_ref.recipes import with_sampling
 from ddpm_ref.runs import Run
 
@@ -369,6 +371,27 @@ def test_evaluate_by_a_given_judge(tmp_path, run):
     ddpm("evaluate", run.folder, "--n", 4, "--steps", 2, "--judge", judge, "--json", "a.json")
     given = json.loads((tmp_path / "a.json").read_text())
     assert given["judge_accuracy"] < 0.9  # three steps: not the shipped one, which knows all
+
+
+def test_a_judge_of_a_folder_leaves_out_what_it_is_measured_by(tmp_path, monkeypatch):
+    """As many shades as pictures, so that each picture is known by its own."""
+    for k in range(40):
+        (tmp_path / "photos" / "ab"[k % 2]).mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 8), (6 * k,) * 3).save(tmp_path / "photos" / "ab"[k % 2] / f"{k}.png")
+    learnt, train = [], referee.train_judge
+
+    def noted(images, *args, **options):
+        learnt.append(images)
+        return train(images, *args, **options)
+
+    monkeypatch.setattr(referee, "train_judge", noted)
+    where = ("--dataset", "folder", "--data-dir", "photos", "--image-size", 8, "--device", "cpu")
+    ddpm("judge", "j.safetensors", *where, "--steps", 3, "--seed", 5, "--no-flip")
+    data = DataConfig(dataset="folder", data_dir="photos", image_size=8)
+    measured = referee.appoint_referee(data, split_seed=5, given=Path("j.safetensors")).real
+    shades = [set(images.images[:, 0, 0, 0].tolist()) for images in (learnt[0], measured)]
+    assert (len(shades[0]), len(shades[1]), shades[0] & shades[1]) == (36, 4, set())
+    assert not learnt[0].flip
 
 
 @pytest.mark.slow

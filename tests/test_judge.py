@@ -367,6 +367,23 @@ def test_the_referee_of_a_folder(tmp_path, monkeypatch, with_test_part):
     assert (tmp_path / "judge.safetensors").is_file()
 
 
+@pytest.mark.parametrize("flip", [True, False])
+def test_the_referee_looks_into_the_mirror_only_where_the_training_does(
+    tmp_path, monkeypatch, flip
+):
+    """Left and right may be two classes, which a judge that learns from mirrored images cannot tell."""
+    pictures(tmp_path, COLOURS, 20, seed=0)
+    mirrored = []
+    monkeypatch.setattr(
+        referee_module,
+        "train_judge",
+        lambda images, **_: (mirrored.append(images.flip), Judge(3, 2))[1],
+    )
+    data = DataConfig(dataset="folder", data_dir=str(tmp_path), image_size=8, flip=flip)
+    appoint_referee(data)
+    assert mirrored == [flip]
+
+
 def test_too_few_pictures_to_measure_by_are_told_before_a_judge_is_trained(tmp_path, monkeypatch):
     pictures(tmp_path, {"dark": 60}, 10, seed=0)
     monkeypatch.setattr(referee_module, "train_judge", None)

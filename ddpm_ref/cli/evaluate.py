@@ -25,6 +25,7 @@ from ddpm_ref.cli.common import (
     Seed,
     Steps,
     WeightsFile,
+    _seed,
     app,
     at_least,
     one_of,
@@ -32,7 +33,7 @@ from ddpm_ref.cli.common import (
     place,
     write_json,
 )
-from ddpm_ref.errors import UserError
+from ddpm_ref.errors import UserError, readable
 
 
 @app.command()
@@ -261,7 +262,17 @@ def judge(
             help="Channels of the first convolutions: photo 64, large 128.", show_default=False
         ),
     ] = None,
-    seed: Seed = 0,
+    flip: Annotated[
+        bool, typer.Option(help="Mirror images, where the data set's classes survive it.")
+    ] = True,
+    seed: Annotated[
+        int,
+        typer.Option(
+            help="Of the training; and where a folder has no test/, the seed of the run: what that run "
+            "validates on is left out, to measure by.",
+            callback=_seed,
+        ),
+    ] = 0,
     device: Device = None,
 ) -> None:
     """Train the referee of a data set: the classifier that `evaluate` scores with.
@@ -269,8 +280,10 @@ def judge(
     `evaluate` trains a small one by itself where it needs one; this keeps one in a file of its own,
     for `evaluate --judge FILE`.
     """
-    from ddpm_ref.datasets import load_dataset
+    from ddpm_ref.data import split_dataset
+    from ddpm_ref.datasets import has_test_part, load_dataset
     from ddpm_ref.judge import KINDS, save_judge
+    from ddpm_ref.presets import DataConfig
     from ddpm_ref.referee import train_judge
     from ddpm_ref.runs import command_line, make_folder
 
@@ -282,6 +295,12 @@ def judge(
     make_folder(out.parent)
     reading = console.tracker("reading images", "files")
     images = load_dataset(dataset, data_dir, image_size, progress=reading)
+    images = replace(images, flip=images.flip and flip)
+    if not has_test_part(dataset, data_dir):
+        with readable("A judge cannot be trained on these images"):
+            images = images.subset(
+                split_dataset(len(images.labels), DataConfig.val_fraction, seed)[0]
+            )
     trained = train_judge(
         *(images, steps, seed, pick_device(device), console.tracker("training the judge")),
         kind=kind,
