@@ -304,9 +304,10 @@ def train_borrowed(
         run.add_metrics(row)
         with state.ema.applied(model) if state.ema else nullcontext():
             tensors = {f"model.{k}": v for k, v in model.state_dict().items()}
-            write_tensors(run.checkpoint("last"), tensors, {"about": about})
+            header = {"epoch": row["epoch"], "about": about}
+            write_tensors(run.checkpoint("last"), tensors, header)
             if row["val_loss"] == min(each["val_loss"] for each in run.metrics()):
-                write_tensors(run.checkpoint("best"), tensors, {"about": about})
+                write_tensors(run.checkpoint("best"), tensors, header)
         on_epoch(state, row)
 
     fit(

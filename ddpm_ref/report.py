@@ -33,7 +33,8 @@ pre { background: #f4f4f4; padding: 1rem; overflow-x: auto; }
 def progression(run: Run) -> Image.Image | None:
     """The same noise over the epochs: one row an epoch, at most twelve, evenly chosen."""
     samples = (run.folder / "samples").glob("epoch-*.png")
-    files = sorted(file for file in samples if file.stem.split("-")[1].isdecimal())
+    files = [file for file in samples if file.stem.split("-")[1].isdecimal()]
+    files.sort(key=_epoch_of)  # names may have more than four digits
     if not files:
         return None
     count = min(12, len(files))
@@ -44,7 +45,11 @@ def progression(run: Run) -> Image.Image | None:
         with _readable_picture(file), Image.open(file) as picture:
             large = (picture.width * zoom, picture.height * zoom)
             pictures.append(picture.convert("RGB").resize(large, Image.Resampling.NEAREST))
-    return stack(pictures, [f"epoch {int(file.stem.split('-')[1])}" for file in chosen])
+    return stack(pictures, [f"epoch {_epoch_of(file)}" for file in chosen])
+
+
+def _epoch_of(file: Path) -> int:
+    return int(file.stem.split("-")[1])
 
 
 @contextmanager
@@ -71,6 +76,12 @@ def write_report(run: Run, painter: Painter, path: Path) -> None:
     if evaluation := run.evaluation():
         with _complete(run, "evaluation.json"):
             parts += ["<h2>Scores</h2>", _scores(evaluation)]
+            seen = evaluation.get("images_seen")
+            if metrics and seen is not None and seen != metrics[-1]["images_seen"]:
+                parts.append(
+                    f"<p>Measured when {seen:,} images had been seen, not after the "
+                    f"{metrics[-1]['images_seen']:,.0f} of now: <code>ddpm evaluate</code> does it anew.</p>"
+                )
             if "clip_model" in evaluation:
                 parts += ["<h2>CLIP</h2>", *_clip(run, evaluation)]
     parts += ["<h2>Samples</h2>", *_samples(run, painter)]
@@ -121,7 +132,11 @@ def page(title: str, parts: list[str]) -> str:
 def _samples(run: Run, painter: Painter) -> list[str]:
     how = with_sampling(painter.config)
     picture = run.folder / "samples.png"
-    content = picture.read_bytes() if picture.is_file() else encode(sample_grid(painter, seed=0))
+    trained_at = (
+        painter.source.stat().st_mtime
+    )  # an older picture is of a model that has gone on since
+    there = picture.is_file() and picture.stat().st_mtime >= trained_at
+    content = picture.read_bytes() if there else encode(sample_grid(painter, seed=0))
     scale, steps = how.guidance_scale, steps_of(how, painter.config)
     with _readable_picture(picture):
         shown = embedded(content, "Samples, one column a class")

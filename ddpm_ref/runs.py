@@ -13,6 +13,7 @@ In it are
 import csv
 import io
 import json
+import math
 import os
 import shlex
 import sys
@@ -155,6 +156,13 @@ class Run:
             if any(None in (*row, *row.values()) or not row.keys() >= COLUMNS for row in rows):
                 raise ValueError("a row has too many or too few columns")
             return [{k: float(v) for k, v in row.items()} for row in rows]
+
+    def metrics_of(self, checkpoint: str) -> dict[str, float] | None:
+        """The row of the last epoch that a checkpoint has behind it, None where there is none."""
+        beside = self.checkpoint(checkpoint).with_suffix(".json")
+        about = self._read_json(f"checkpoints/{beside.name}") if beside.is_file() else {}
+        rows = [row for row in self.metrics() if row["epoch"] <= about.get("epoch", math.inf)]
+        return rows[-1] if rows else None
 
     def add_metrics(self, row: dict[str, float]) -> None:
         self._write_metrics([*self.metrics(), row])

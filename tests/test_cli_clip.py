@@ -155,6 +155,9 @@ def test_guide(mine, tmp_path):
     assert "class: none" in blank and "'something'" in blank
     assert (tmp_path / "a.png").is_file()
     assert json.loads((mine / "guide.json").read_text()) == result  # that one went elsewhere
+    config = (mine / "config.json").read_text()
+    ddpm("guide", mine, "--prompt", "a star", "-n", 1, "--steps", 2, "--out", mine / "config.png")
+    assert (mine / "config.json").read_text() == config
 
 
 def test_guide_reaches_a_colour():

@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import os
 import re
 from html.parser import HTMLParser
 
@@ -168,6 +169,14 @@ def test_progression_shows_every_epoch(tmp_path, run):
     assert whole.crop((0, 24, whole.width, 24 + top.height)).tobytes() == top.tobytes()
 
 
+def test_progression_goes_by_the_number_of_the_epoch(tmp_path):
+    run = Run.create(tmp_path / "run", tiny.CONFIG, ("a",))
+    for epoch, level in ((9999, -1), (10000, 1)):
+        picture = to_pil(flat(level, size=16)[0])
+        save_picture(picture, run.folder / "samples" / f"epoch-{epoch:04d}.png")
+    assert [progression(run).getpixel((8, k * 72 + 48))[0] for k in range(2)] == [0, 255]
+
+
 def test_progression_of_many_epochs_keeps_first_and_last(tmp_path):
     run = Run.create(tmp_path / "run", tiny.CONFIG, ("a",))
     assert progression(run) is None
@@ -246,6 +255,20 @@ def test_a_report_shows_the_samples_that_are_there(tmp_path, run, painter):
     (run.folder / "samples.png").unlink()
     shown = Page((tmp_path / "report.html").read_text(encoding="utf-8")).pictures()
     assert picture.tobytes() in [p.convert("RGB").tobytes() for p in shown]
+
+
+def test_a_report_of_a_run_that_went_on_shows_no_old_samples_and_tells_old_scores(tmp_path):
+    run = tiny.make_run(tmp_path / "run")
+    picture = to_pil(flat(0.3, size=40)[0])
+    save_picture(picture, run.folder / "samples.png")
+    os.utime(run.folder / "samples.png", (0, 0))  # of before the last checkpoint
+    for seen, told in ((run.metrics()[-1]["images_seen"], False), (12, True)):
+        scores = json.dumps(EVALUATION | {"images_seen": int(seen)})
+        (run.folder / "evaluation.json").write_text(scores)
+        write_report(run, load_painter(run.folder), tmp_path / "report.html")
+        page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
+        assert picture.tobytes() not in [p.convert("RGB").tobytes() for p in page.pictures()]
+        assert ("Measured when 12 images had been seen" in page.text) == told
 
 
 def test_a_report_of_a_run_without_scores(tmp_path):

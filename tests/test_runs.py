@@ -373,6 +373,7 @@ def test_best_is_the_epoch_of_the_lowest_validation_loss(tmp_path, monkeypatch):
     best, last = (load_painter(run.folder, name) for name in ("best", "last"))
     assert best.source.name == "best.safetensors"
     assert not torch.equal(best.model.stem.weight, last.model.stem.weight)
+    assert [run.metrics_of(name)["val_loss"] for name in ("best", "last")] == [0.2, 0.9]
 
 
 def test_a_painter_lies_in_memory_as_its_precision_wants_it(tmp_path, monkeypatch):

@@ -103,9 +103,11 @@ def place_of(out: Path | None, model: Path | None, name: str) -> Path:
     return path
 
 
-def keep_numbers(result: dict, path: Path, model: Path | None, json_file: Path | None) -> None:
-    """For the report: beside the picture, where that lies in a run."""
-    if model is not None and model.is_dir() and path.parent == model:
+def keep_numbers(
+    result: dict, path: Path, model: Path | None, name: str, json_file: Path | None
+) -> None:
+    """For the report: beside the picture, where that is the run's own, of this name."""
+    if model is not None and model.is_dir() and path == model / name:
         write_json(path.with_suffix(".json"), result)
     if json_file:
         write_json(json_file, result)

@@ -199,11 +199,8 @@ def draw_and_score(
     if jury:
         result |= jury.about() | jury.scores(real, referee.real.labels, "_real")
         result["clip_real_n"] = len(real)
-    if run and (metrics := run.metrics()):
-        result |= {
-            "train_seconds": metrics[-1]["seconds"],
-            "images_seen": int(metrics[-1]["images_seen"]),
-        }
+    if run and (row := run.metrics_of(painter.source.stem)):
+        result |= {"train_seconds": row["seconds"], "images_seen": int(row["images_seen"])}
     _print_scores(result)
     if json_file:
         write_json(json_file, result)

@@ -66,10 +66,9 @@ def info(model: Model = None, checkpoint: Checkpoint = "last", json_file: Json =
         "sampling": f"{how.sampler}, {steps_of(how, config)} steps, guidance {how.guidance_scale:g}"
         + (" at t {}…{}".format(*how.guidance_interval) if how.guidance_interval else ""),
     }
-    if model is not None and model.is_dir() and (metrics := Run(model).metrics()):
-        last = metrics[-1]
-        rows["trained"] = f"{last['images_seen']:,.0f} images in {last['seconds']:,.0f} s"
-        rows["validation loss"] = f"{last['val_loss']:.4f}"
+    if model is not None and model.is_dir() and (row := Run(model).metrics_of(checkpoint)):
+        rows["trained"] = f"{row['images_seen']:,.0f} images in {row['seconds']:,.0f} s"
+        rows["validation loss"] = f"{row['val_loss']:.4f}"
     if note := painter.about.get("note"):
         rows["made by"] = note
     for name, value in rows.items():

@@ -179,7 +179,7 @@ def guide(
             f"seconds_per_image_{way}": seconds[way]
         }
     _show_guided(result, pictures, clip, text, path)
-    keep_numbers(result, path, model, json_file)
+    keep_numbers(result, path, model, "guide.png", json_file)
 
 
 def _label_of(painter, class_name: str | None, prompt: str, unconditional: bool) -> int | None:

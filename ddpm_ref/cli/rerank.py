@@ -134,7 +134,7 @@ def rerank(
         console.out.print(f"kept: {files}")
     result = {"candidates": candidates, "keep": keep, "seed": seed, "classes": found}
     result |= jury.about() | {"sampler": how.sampler, "guidance_scale": how.guidance_scale}
-    keep_numbers(result, path, model, json_file)
+    keep_numbers(result, path, model, "rerank.png", json_file)
 
 
 def _about_best(best, label: int, judge) -> dict:
