@@ -94,7 +94,9 @@ def train(
     flip: Annotated[
         bool, typer.Option(help="Mirror training images, where the data set's classes survive it.")
     ] = True,
-    workers: Annotated[int, typer.Option(help="Processes that prepare batches.")] = 0,
+    workers: Annotated[
+        int, typer.Option(help="Processes that prepare batches; with torchrun there are none.")
+    ] = 0,
     sample_every: Annotated[
         int | None,
         typer.Option(help="Epochs between two pictures of progress.", show_default=False),
