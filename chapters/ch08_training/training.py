@@ -288,7 +288,8 @@ def save_checkpoint(path: Path, state: TrainingState) -> None:
 
     That is: model, optimiser, lr_schedule, scaler and ema (its average *and* its count of updates), as far
     as there are any, and the four numbers. ★ And the `random_states`: with them, training goes on exactly
-    as if it had not been interrupted. The layout of the file is yours.
+    as if it had not been interrupted. The layout of the file is yours, as long as it holds tensors, numbers
+    and what `state_dict()` gives, and no objects: a model saved whole cannot be loaded without its program.
     """
     # TODO(8.6), first of two: torch.save({…}, path). Model, optimiser, lr_schedule and scaler have a
     # state_dict() each; your average has what you gave it.

@@ -12,7 +12,7 @@ Devices are observed on a pretended one (`checks.fake_device`), which is there o
 import math
 import tempfile
 import weakref
-from contextlib import contextmanager, nullcontext
+from contextlib import chdir, contextmanager, nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -171,7 +171,7 @@ class Losses:
 
     Args:
         size: the loss is this many times as large.
-        chance: adds random numbers to the pictures, from torch's global generator.
+        chance: adds random numbers to the pictures, from the generator given or else torch's global one.
         rising: the validation loss grows with each step of training.
     """
 
@@ -199,7 +199,7 @@ class Losses:
         self.trained.append({"x": x_0, "y": y, "alive": alive, "schedule": schedule, **told})
         where = model.scale.device
         if self.chance:
-            drawn = torch.rand(x_0.shape)
+            drawn = torch.rand(x_0.shape, generator=generator)
             self.trained[-1]["drawn"] = float(drawn.flatten()[0])
             x_0 = x_0 + self.chance * drawn
         x_0, y = x_0.to(where), y.to(where)
@@ -322,6 +322,9 @@ class _Accelerators(TorchFunctionMode):
         asked = [torch.device(p) for p in places if isinstance(p, str | torch.device)]
         if not asked or asked[0].type not in ("cuda", "mps"):
             return function(*args, **kwargs)
+        if asked[0].type == "cuda" and "cuda" not in self.kinds:
+            # A torch that was built without CUDA says so in this way.
+            raise AssertionError("Torch not compiled with CUDA enabled")
         if asked[0].type not in self.kinds or asked[0].index:
             raise RuntimeError(f"There is no device {asked[0]}.")
         args = ["cpu" if isinstance(a, str | torch.device) else a for a in args]
@@ -399,6 +402,7 @@ def adamw(impl):
     model = net()
     optimizer = impl.make_optimizer(model, 3e-3, betas=(0.8, 0.95), weight_decay=0.3)
     plain = impl.make_optimizer(model, 2e-3)
+    without = impl.make_optimizer(model, 2e-3, weight_decay=0.0)
     group = optimizer.param_groups[0]
     # Newer versions of torch have AdamW as a kind of Adam, with a switch.
     decoupled = isinstance(optimizer, torch.optim.AdamW) or bool(
@@ -408,6 +412,7 @@ def adamw(impl):
         "AdamW": decoupled,
         "given": settings(optimizer, model)[0],
         "by default": settings(plain, model)[0],
+        "without weight decay": settings(without, model)[0],
         "eps": f"{group.get('eps', -1):g}",  # as text: of numbers so small, any two would be equal
         "amsgrad": bool(group.get("amsgrad")),
         "maximize": bool(group.get("maximize")),
@@ -557,6 +562,7 @@ def applied_and_taken_back(impl):
     filled_with(model, 2)
     during = inside(ema, model)
     after = numbers(model) | {"mode": mode_of(model)}
+    in_another = inside(ema, net(4))
     filled_with(model, 3)
 
     def fails():
@@ -570,6 +576,7 @@ def applied_and_taken_back(impl):
     return {
         "inside": during,
         "afterwards": after,
+        "inside, with another model": in_another,
         "after an error": failed,
         "the error that comes out": came_out,
         "the average, one update later": inside(ema, model),
@@ -643,11 +650,16 @@ def one_step_a_batch(impl):
     passes = []
     optimizer.watch = lambda: passes.append(losses.backwards)
     an_epoch(impl, losses, model.eval(), loader, optimizer)
+    again = net()
+    twice = Descent(again)
+    for _ in range(2):  # the second epoch finds gradients there
+        an_epoch(impl, Losses(), again, batches(2), twice)
     return {
         "walks over the loader": loader.walks,
         "weights": weights(model),
         "backward passes before each step": passes,
         "mode at each loss": model.modes,
+        "weights after two epochs": weights(again),
     }
 
 
@@ -669,7 +681,7 @@ def gradients_found(impl, optimizer):
 )
 def clipped_by_norm(impl):
     found = {}
-    for clip, size in ((0.5, 1.0), (0.5, 0.02), (2.0, 1.0)):
+    for clip, size in ((0.5, 1.0), (0.5, 0.02), (2.0, 5.0)):
         model = net()
         optimizer = Descent(model, apart=True)
         loader = batches(5, 2)
@@ -911,9 +923,9 @@ def validation_mean(impl):
 def fixed_by_the_seed(impl):
     loader = batches(1000, 1000, 7)
     drawn = []
-    for seed in (0, 0, 5):
+    for run, seed in enumerate((0, 0, 5)):
         losses = Losses()
-        torch.rand(3)
+        seeded(run)
         a_validation(impl, losses, net(), loader, seed=seed)
         calls = losses.validated
         drawn.append(
@@ -1089,10 +1101,17 @@ def a_path(name):
     return Path(tempfile.mkdtemp()) / name
 
 
-def through_a_file(impl, state, fresh):
-    """Save one state, let it go on, and load the file into another."""
+def through_a_file(impl, state, fresh, others=False):
+    """Save one state, let it go on, and load the file into another.
+
+    others: another state is in the file before, and is saved beside it afterwards.
+    """
     path = a_path("checkpoint.pt")
+    if others:
+        impl.save_checkpoint(path, fresh)
     impl.save_checkpoint(path, state)
+    if others:
+        impl.save_checkpoint(path.with_name("another.pt"), fresh)
     stepped(state, 1)
     filled_with(state.model, 9)  # what is saved does not follow
     return loaded(impl, path, fresh)
@@ -1109,9 +1128,10 @@ def through_a_file(impl, state, fresh):
     ),
 )
 def model_and_numbers(impl):
-    told = {"epoch": 3, "step": 41, "images_seen": 410, "best_loss": 0.25}
+    told = {"epoch": 3, "step": 41, "images_seen": 407, "best_loss": 0.25}
     state = stepped(a_state(impl, ema=False, lr_schedule=False, **told), 2)
-    fresh = through_a_file(impl, state, a_state(impl, 5, ema=False, lr_schedule=False))
+    fresh = a_state(impl, 5, ema=False, lr_schedule=False)
+    fresh = through_a_file(impl, state, fresh, others=True)
     return {
         **{name: getattr(fresh, name) for name in told},
         **numbers(fresh.model),
@@ -1348,7 +1368,10 @@ def checkpoints_are_written(impl):
     if exists:
         loaded(impl, path, fresh)
     before = path.read_bytes() if exists else b""
-    fitted(impl, Losses(), worse, 1, few, checkpoint=path)
+    fitted(impl, Losses(), worse, 1, few, checkpoint=path, on_epoch=None)
+    empty = a_path("")
+    with chdir(empty):
+        fitted(impl, Losses(), a_state(impl, 7), 1, few)
     return {
         "after the first epoch": there[1:2],
         "in the end": exists,
@@ -1357,6 +1380,7 @@ def checkpoints_are_written(impl):
         "weights in it": weights(fresh.model),
         "after an epoch that was not the best": exists and path.read_bytes() != before,
         "epochs and steps of another state, beside that file": [worse.epoch, worse.step],
+        "files written where none is asked for": len(list(empty.iterdir())),
     }
 
 
@@ -1440,7 +1464,7 @@ class Watching(Losses):
 def losses_in_16_bits(impl):
     begun(impl)
     found = {}
-    for precision in ("fp32", "bf16"):
+    for precision in ("fp32", "bf16", "fp16"):
         losses, model = Watching(), net()
         an_epoch(impl, losses, model, batches(4, 3), Descent(model), precision=precision)
         a_validation(impl, losses, model, batches(4, 3), precision=precision)

@@ -92,6 +92,7 @@ def prompts_are_directions(impl):
         "carries a graph": has_graph(texts),
         "made in inference mode, of no use where gradients are computed": texts.is_inference(),
         "the model is in training mode afterwards": clip.training,
+        "gradients are switched on for the caller": torch.is_grad_enabled(),
     }
 
 
@@ -142,6 +143,9 @@ def pictures_are_prepared(impl):
         "larger": impl.encode_images(toy_clip((7, 8)), larger),
         "as wide already, but not as high": impl.encode_images(
             toy_clip((6, 9)), 0.8 * normal(2, 3, 12, 9)
+        ),
+        "as high already, but not as wide": impl.encode_images(
+            toy_clip((6, 9)), 0.8 * normal(2, 3, 6, 20)
         ),
     }
 
@@ -201,7 +205,8 @@ def lab_dtype():
     ),
 )
 def pictures_have_gradients(impl):
-    x = noted(images(3, 3, 8, 11).requires_grad_(True), "images(3, 3, 8, 11).requires_grad_(True)")
+    # Some numbers lie outside [−1, 1]: through the clamp no gradient reaches them.
+    x = noted(normal(3, 3, 8, 11).requires_grad_(True), "normal(3, 3, 8, 11).requires_grad_(True)")
     (gradient,) = gradients(impl.encode_images(toy_clip(), x), x)
     return gradient
 
@@ -219,7 +224,11 @@ def in_portions(impl):
     clip = toy_clip()
     found = impl.encode_images(clip, images(10, 3, 7, 7), 3)
     largest = max(clip.batches, default=0)
-    return {"images": found, "pictures at once": "three or fewer" if largest <= 3 else largest}
+    return {
+        "images": found,
+        "pictures at once": "three or fewer" if largest <= 3 else largest,
+        "the model is in training mode afterwards": clip.training,
+    }
 
 
 @experiment(
@@ -405,6 +414,7 @@ def the_nudge(impl):
 def v_and_labels(impl):
     return {
         "v": nudged(impl, target="v")[0],
+        "v, without a nudge": nudged(impl, target="v", clip_scale=0.0)[0],
         "guidance scale 2.5": nudged(impl, guidance_scale=2.5)[0],
         "no labels, one text for all": nudged(impl, y=None, texts=toy_texts(1), target="v")[0],
     }

@@ -85,6 +85,16 @@ misconception(
 misconception("8.2", "the learning rate is not handed on", edit=(" lr=learning_rate,", ""))
 misconception("8.2", "the betas are not handed on", edit=(" betas=betas,", ""))
 misconception("8.2", "the two betas are exchanged", edit=("betas=betas,", "betas=betas[::-1],"))
+misconception(
+    "8.1",
+    "only a RuntimeError is turned into a ValueError: without CUDA, torch ends with an AssertionError",
+    edit=("except (RuntimeError, AssertionError, NotImplementedError)", "except RuntimeError"),
+)
+misconception(
+    "8.2",
+    "a weight decay of 0 is taken for none given: `or` puts the default in its place",
+    edit=("weight_decay=weight_decay,", "weight_decay=weight_decay or 0.01,"),
+)
 misconception("8.2", "the weight decay is not handed on", edit=(" weight_decay=weight_decay,", ""))
 misconception(
     "8.2",
@@ -233,7 +243,7 @@ misconception(
 )
 misconception(
     "8.3",
-    "after `applied` the model keeps the average",
+    "after `applied` the model keeps the average: its own numbers are not copied before, or not put back",
     edit=("            model.load_state_dict(own)\n", "            pass\n"),
 )
 misconception(
@@ -341,7 +351,7 @@ misconception(
 )
 misconception(
     "8.4",
-    "a seed is set: each epoch draws the same timesteps, noise and dropped labels as the one before",
+    "a seed is set, in a generator or for all: each epoch draws the same as the one before",
     edit=("    model.train()\n", "    torch.manual_seed(0)\n    model.train()\n"),
 )
 misconception(
@@ -605,7 +615,7 @@ misconception(
 )
 misconception(
     "8.4",
-    "the device is not the model's: it is chosen anew, select_device()",
+    "the device is not the model's: it is chosen anew, by select_device() or by name",
     edit=(
         "    device = next(model.parameters()).device\n    schedule = schedule.to(device)\n    context",
         "    device = select_device()\n    schedule = schedule.to(device)\n    context",
@@ -664,7 +674,7 @@ misconception(
 )
 misconception(
     "8.5",
-    "timesteps and noise come from torch's global generator: they are new each time",
+    "timesteps and noise depend on torch's global generator: they are new each time",
     edit=("generator = Generator().manual_seed(seed)", "generator = None"),
 )
 misconception(
@@ -841,7 +851,7 @@ misconception(
 )
 misconception(
     "8.5",
-    "the device of the validation is not the model's: it is chosen anew, select_device()",
+    "the device of the validation is not the model's: it is chosen anew, by select_device() or by name",
     edit=(
         "    device = next(model.parameters()).device\n    schedule = schedule.to(device)\n    generator",
         "    device = select_device()\n    schedule = schedule.to(device)\n    generator",
@@ -1182,7 +1192,7 @@ misconception(
 )
 misconception(
     "8.7",
-    "no checkpoint is written",
+    "no checkpoint is written, or not into the file that is asked for",
     edit=("        if checkpoint is not None:\n", "        if False:\n"),
 )
 misconception(
@@ -1400,4 +1410,86 @@ misconception(
     "8.9",
     "load_checkpoint does not put the generators back",
     edit=('    restore_random_states(_part(tensors, "rng."), state)\n', ""),
+)
+misconception(
+    "8.3",
+    "the average is the model of the moment: each update copies it",
+    edit=(
+        "torch._foreach_lerp_(averages, parameters, 1 - decay)",
+        "torch._foreach_lerp_(averages, parameters, 1.0)",
+    ),
+)
+misconception(
+    "8.3",
+    "`decay` is overwritten by that of the first update, 1/10: it is the limit of all later ones",
+    edit=("decay = min(self.decay,", "decay = self.decay = min(self.decay,"),
+)
+misconception(
+    "8.3",
+    "the average has the model's own buffers, not copies of them",
+    edit=("            mine.copy_(its)\n", "            mine.data = its.data\n"),
+)
+misconception(
+    "8.4",
+    "gradients are not cleared before the first batch: those of the epoch before are still there",
+    edit=(
+        "        optimizer.zero_grad(set_to_none=True)\n",
+        "        optimizer.zero_grad(set_to_none=True) if images else None\n",
+    ),
+)
+misconception(
+    "8.4",
+    "the gradient is never longer than 1, whatever grad_clip says",
+    edit=(
+        "clip_grad_norm_(model.parameters(), grad_clip)",
+        "clip_grad_norm_(model.parameters(), min(grad_clip, 1.0))",
+    ),
+)
+misconception(
+    "8.6",
+    "the file has a name of its own: all checkpoints of a folder are one",
+    edit=(
+        (
+            "    if state.world.is_main:\n        write_tensors(path,",
+            "    if state.world.is_main:\n        write_tensors(path.with_name('last.pt'),",
+        ),
+        (
+            "    tensors, header = read_tensors(path)\n",
+            "    tensors, header = read_tensors(path.with_name('last.pt'))\n",
+        ),
+    ),
+)
+misconception(
+    "8.6",
+    "a file that is there already is not written again",
+    edit=(
+        "    if state.world.is_main:\n        write",
+        "    if state.world.is_main and not path.exists():\n        write",
+    ),
+)
+misconception(
+    "8.7",
+    "on_epoch is called where there is none",
+    edit=(
+        "        if on_epoch:\n            on_epoch(state, metrics)\n",
+        "        on_epoch(state, metrics)\n",
+    ),
+)
+misconception(
+    "8.8",
+    "fp16 is computed in bfloat16, whatever the context of mixed_precision",
+    edit=(
+        "    context, own_scaler = mixed_precision(device, precision)\n",
+        "    own_scaler = mixed_precision(device, precision)[1]\n"
+        '    in_16_bits = "fp32" if precision == "fp32" else "bf16"\n'
+        "    context = mixed_precision(device, in_16_bits)[0]\n",
+    ),
+)
+misconception(
+    "8.7",
+    "without `checkpoint` a file is written all the same",
+    edit=(
+        "        if checkpoint is not None:\n            save_checkpoint(checkpoint, state)",
+        "        save_checkpoint(checkpoint or Path('last.ckpt'), state)",
+    ),
 )

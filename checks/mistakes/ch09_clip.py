@@ -779,3 +779,46 @@ misconception(
     "the generator is not handed on: the same seed draws other pictures",
     edit=("generator=generator,\n        device=device,", "device=device,"),
 )
+misconception(
+    "9.2",
+    "gradients stay switched off for the caller: torch.no_grad() switches them on again",
+    edit=(
+        ("@torch.no_grad()\ndef encode_prompts(", "def encode_prompts("),
+        (
+            "    tokens = tokenizer(list(prompts))",
+            "    torch.set_grad_enabled(False)\n    tokens = tokenizer(list(prompts))",
+        ),
+    ),
+)
+misconception(
+    "9.3",
+    "a picture that is as high as CLIP wants it is not brought to its width",
+    edit=(
+        "        pixels = F.interpolate(pixels, size,",
+        "        if pixels.shape[-2] != size[0]:\n            pixels = F.interpolate(pixels, size,",
+    ),
+)
+misconception(
+    "9.3",
+    "CLIP is put into training mode for the pictures: it stays in eval mode",
+    edit=(
+        "    for batch in x.split(batch_size):\n        pixels",
+        "    clip.train()\n    for batch in x.split(batch_size):\n        pixels",
+    ),
+)
+misconception(
+    "9.3",
+    "the clamp is hidden from the gradient, which also comes through where pictures are cut off",
+    edit=(
+        "pixels = ((batch + 1) / 2).clamp(0, 1).expand(-1, 3, -1, -1)",
+        "pixels = (batch + 1) / 2\n        pixels = pixels + (pixels.clamp(0, 1) - pixels).detach()",
+    ),
+)
+misconception(
+    "9.7",
+    "with clip_scale=0 the prediction itself comes back, which may be v",
+    edit=(
+        "    return noise - clip_scale *",
+        "    if not clip_scale:\n        return prediction.detach()\n    return noise - clip_scale *",
+    ),
+)

@@ -20,7 +20,7 @@ MISTAKES = {
         ("        if d > self.limit:\n            d = self.limit", "        d = self.limit")
     ],
     "updates are not counted: the decay stays at 1/10": [("        self.n = self.n + 1\n", "")],
-    "after `applied` the model keeps the average": [
+    "after `applied` the model keeps the average: its own numbers are not copied before, or not put back": [
         ("                v.data = kept[k]", "                pass")
     ],
     "after an error inside `applied` the model keeps the average: there is no finally": [
@@ -91,5 +91,7 @@ MISTAKES = {
     "the model is validated, although there is an average": [
         ("        if state.ema is None:\n", "        if True:\n")
     ],
-    "no checkpoint is written": [("        if checkpoint is not None:\n", "        if False:\n")],
+    "no checkpoint is written, or not into the file that is asked for": [
+        ("        if checkpoint is not None:\n", "        if False:\n")
+    ],
 }
