@@ -103,9 +103,8 @@ def appoint_referee(
     else:
         if learn is None:
             learn = load_dataset(data.dataset, **size, size=data.size, progress=reading)
-        learn = replace(
-            learn, flip=learn.flip and data.flip
-        )  # where a mirrored image is another class
+        # A mirrored image may be one of another class.
+        learn = replace(learn, flip=learn.flip and data.flip)
         judge = train_judge(learn, device=device, progress=progress("training the judge", "steps"))
         if kept:
             save_judge(judge, kept)

@@ -132,9 +132,8 @@ def page(title: str, parts: list[str]) -> str:
 def _samples(run: Run, painter: Painter) -> list[str]:
     how = with_sampling(painter.config)
     picture = run.folder / "samples.png"
-    trained_at = (
-        painter.source.stat().st_mtime
-    )  # an older picture is of a model that has gone on since
+    trained_at = painter.source.stat().st_mtime
+    # An older picture is of a model that has gone on since.
     there = picture.is_file() and picture.stat().st_mtime >= trained_at
     content = picture.read_bytes() if there else encode(sample_grid(painter, seed=0))
     scale, steps = how.guidance_scale, steps_of(how, painter.config)

@@ -151,7 +151,7 @@ def _weights_file(path: Path) -> Path:
     return path
 
 
-def _seed(value: int) -> int:
+def checked_seed(value: int) -> int:
     if not 0 <= value < 2**62:
         raise UserError(f"--seed must lie between 0 and {2**62 - 1}, got {value}.")
     return value
@@ -195,7 +195,9 @@ Code = Annotated[
         show_default=False,
     ),
 ]
-Seed = Annotated[int, typer.Option(help="The same seed draws the same pictures.", callback=_seed)]
+Seed = Annotated[
+    int, typer.Option(help="The same seed draws the same pictures.", callback=checked_seed)
+]
 Sampler = Annotated[
     str | None,
     typer.Option(

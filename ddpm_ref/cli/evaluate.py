@@ -25,9 +25,9 @@ from ddpm_ref.cli.common import (
     Seed,
     Steps,
     WeightsFile,
-    _seed,
     app,
     at_least,
+    checked_seed,
     one_of,
     pick_device,
     place,
@@ -267,7 +267,7 @@ def judge(
         typer.Option(
             help="Of the training; and where a folder has no test/, the seed of the run: what that run "
             "validates on is left out, to measure by.",
-            callback=_seed,
+            callback=checked_seed,
         ),
     ] = 0,
     device: Device = None,
