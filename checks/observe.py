@@ -79,6 +79,10 @@ class Implementation:
             raise Missing(name)
         return _Recorded(getattr(self._module, name), name, self.calls)
 
+    def own(self, name: str):
+        """What the chapter calls so, None if nothing: calls are not recorded."""
+        return getattr(self._module, name, None)
+
     def rebuilt(self, **replacements) -> "Implementation":
         """The same chapter, importing other things: rebuilt(ResidualBlock=Probe)."""
         return self._beside(self._load(replacements))

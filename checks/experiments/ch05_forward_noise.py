@@ -2,10 +2,12 @@
 
 The formulas are observed on twelve steps of noise, where float32 tells every mistake; what only shows
 over 1000 steps is observed apart. A schedule that is wrong, crashes, or is not written yet should cost its
-own points only, so q_sample and predict_x0 are handed one whose tables have been put right (`short`).
+own points only, so q_sample and predict_x0 are handed one whose tables have been put right (`short`), and
+lent a per_image where theirs is wrong.
 """
 
 from contextlib import suppress
+from functools import wraps
 
 from checks import experiment
 from checks.elsewhere import DEVICE, brought_back, elsewhere
@@ -83,6 +85,36 @@ def put_right(schedule, placed, made=twelve_betas):
     for name, table in zip(TABLES, (1 - alphas, alphas, bars, before), strict=True):
         with suppress(AttributeError, TypeError):  # a property, or frozen
             setattr(schedule, name, placed(table.to(conditions.dtype)))
+
+
+def entries(values, t, *_, **__):
+    return values[t].reshape(-1, 1, 1, 1)
+
+
+def given_entries(observe):
+    """A per_image that is wrong, or not written yet, costs its own point only: then one is lent."""
+
+    @wraps(observe)
+    def observed(impl):
+        if can_use_its_own(impl):
+            return observe(impl)
+        with impl.lent(per_image=entries):
+            return observe(impl)
+
+    return observed
+
+
+def can_use_its_own(impl) -> bool:
+    """Whether per_image is right, or lacks only axes that q_sample sees to."""
+    values, t, x = normal(12, seed=4), timesteps(5, 0, 11), normal(3, 2, 4, 5)
+    with suppress(Exception):
+        found = impl.own("per_image")(values, t)
+        if alike(found, entries(values, t)):
+            return True
+        # Without their axes, three numbers fit neither 2 channels nor a height of 4 or a width of 5.
+        x_t = impl.own("q_sample")(short(impl), x, t, x)
+        return alike(found.reshape(-1), values[t]) and x_t.shape == x.shape
+    return False
 
 
 def every_t():
@@ -308,10 +340,10 @@ def made_from_functions(impl):
             impl.NoiseSchedule.cosine(1000).betas, thousand
         ),
         "cosine(2) has the alpha_bars of these betas": alike(two.alpha_bars, same.alpha_bars),
-        "steps": [schedule.timesteps for schedule in schedules.values()],
+        "steps": [len(schedule.betas) for schedule in schedules.values()],
         "steps by default": [
-            impl.NoiseSchedule.linear().timesteps,
-            impl.NoiseSchedule.cosine().timesteps,
+            len(impl.NoiseSchedule.linear().betas),
+            len(impl.NoiseSchedule.cosine().betas),
         ],
     }
 
@@ -343,11 +375,16 @@ def moves_as_a_whole(impl):
         "on the other device": [name for name, t in zip(TABLES, found, strict=True) if is_table(t)],
         "its betas": found[0],
         "with the same numbers": all(same),
-        "timesteps": getattr(moved, "timesteps", None),
+        # Whether it is T is the matter of the first experiment.
+        "timesteps": "kept" if timesteps_of(moved) == timesteps_of(schedule) else "lost",
         "left in place": [
             name for name, t in zip(TABLES, stayed, strict=True) if t.device.type == "cpu"
         ],
     }
+
+
+def timesteps_of(schedule):
+    return getattr(schedule, "timesteps", None)
 
 
 def is_table(value):
@@ -414,6 +451,7 @@ def place_of_entries(impl):
         "per_image(schedule.alpha_bars, t)",
     ),
 )
+@given_entries
 def mixes_picture_and_noise(impl):
     schedule, x_0, noise = short(impl), images(5, 3, 4, 5), telling(seed=1)
     gray = images(7, 1, 6, 4, seed=2)
@@ -437,14 +475,16 @@ def mixes_picture_and_noise(impl):
         "if noise is None: noise = torch.randn_like(x_0)",
     ),
 )
+@given_entries
 def draws_normal_noise(impl):
-    schedule, t = short(impl), timesteps(11, 3, 11, 8, 2, 11)
-    nothing = noted(torch.zeros(6, 3, 40, 48).to(conditions.dtype), "torch.zeros(6, 3, 40, 48)")
-    ones = noted(torch.ones_like(nothing), "torch.ones(6, 3, 40, 48)")
-    # How much noise there is at each t is the matter of the experiment before.
-    share = impl.q_sample(schedule, nothing, t, ones).square().mean((1, 2, 3), keepdim=True).sqrt()
+    schedule, t = short(impl), timesteps(11, 0, 11, 8, 2, 11)
+    zeros = noted(torch.zeros(6, 3, 40, 48).to(conditions.dtype), "torch.zeros(6, 3, 40, 48)")
+    ones = noted(torch.ones_like(zeros), "torch.ones(6, 3, 40, 48)")
+    # How much of the picture and of the noise there is at each t is the matter of the experiment before.
+    picture = impl.q_sample(schedule, ones, t, zeros)
+    share = impl.q_sample(schedule, zeros, t, ones).square().mean((1, 2, 3), keepdim=True).sqrt()
     seed = torch.initial_seed()
-    z, again = (impl.q_sample(schedule, nothing, t) / share for _ in range(2))
+    z, again = ((impl.q_sample(schedule, ones, t) - picture) / share for _ in range(2))
     seeded = torch.initial_seed() != seed
     n = z.numel()
     beyond = (z.abs() > 2.5).float().mean()
@@ -485,6 +525,7 @@ def draws_normal_noise(impl):
         "have been moved there.",
     ),
 )
+@given_entries
 def stays_on_the_device(impl):
     with elsewhere():
         schedule = short_elsewhere(impl)
@@ -522,6 +563,7 @@ def place_of(call):
         "(x_t - (1 - alpha_bar).sqrt() * prediction) / alpha_bar.sqrt()",
     ),
 )
+@given_entries
 def picture_from_noise(impl):
     def predict(schedule, t):
         return impl.predict_x0(schedule, telling(seed=2), t, telling(seed=3), "noise")
@@ -555,6 +597,7 @@ def place_of_prediction(impl):
         "alpha_bar.sqrt() * x_t - (1 - alpha_bar).sqrt() * prediction",
     ),
 )
+@given_entries
 def picture_from_v(impl):
     def predict(schedule, t):
         return impl.predict_x0(schedule, telling(seed=4), t, telling(seed=5), "v")
@@ -574,6 +617,7 @@ def picture_from_v(impl):
         "Look for torch.no_grad(), detach(), .data and .item() in predict_x0 and per_image.",
     ),
 )
+@given_entries
 def gradients_flow(impl):
     schedule, t, found = short(impl), timesteps(0, 11, 3), {}
     for target in ("noise", "v"):
@@ -602,6 +646,7 @@ def gradients_flow(impl):
         'if target == "noise": … then if target == "v": … and in the end raise ValueError(…).',
     ),
 )
+@given_entries
 def targets(impl):
     schedule, t = short(impl), timesteps(1, 10)
     x_t, prediction = normal(2, 3, 4, 5, seed=8), normal(2, 3, 4, 5, seed=9)

@@ -180,6 +180,11 @@ misconception(
 )
 misconception(
     "5.2",
+    "f(0) is taken for 1: the first beta is 1 − f(1 / T) / f(0), and f(0) is a little less than 1",
+    edit=("(1 - f[1:] / f[:-1])", "(1 - f[1:] / torch.cat([torch.ones_like(f[:1]), f[1:-1]]))"),
+)
+misconception(
+    "5.2",
     "the ratio is upside down: f((t + 1) / T) is divided by f(t / T)",
     edit=("(1 - f[1:] / f[:-1])", "(1 - f[:-1] / f[1:])"),
 )
@@ -445,7 +450,7 @@ misconception(
 )
 misconception(
     "5.3",
-    "torch.ones(1) lies on the CPU, and `to` builds the schedule anew: two devices meet",
+    "what is made in __init__ (torch.ones(1), say) lies on the CPU, and `to` builds the schedule anew: devices meet",
     edit=(
         (
             "moved = object.__new__(type(self))",
@@ -713,6 +718,19 @@ misconception(
 )
 misconception(
     "5.5",
+    "no noise is drawn at t = 0, as if this were the last step of a sampler: x_t has noise at every t",
+    edit=(
+        "noise = torch.randn_like(x_0)",
+        "noise = torch.randn_like(x_0) * (t > 0).reshape(-1, 1, 1, 1)",
+    ),
+)
+misconception(
+    "5.5",
+    "the noise that is drawn has the mean x_0: its mean is 0",
+    edit=("noise = torch.randn_like(x_0)", "noise = x_0 + torch.randn_like(x_0)"),
+)
+misconception(
+    "5.5",
     "uniform noise from 0 to 1 (rand): it is standard normal (randn)",
     edit=("torch.randn_like(x_0)", "torch.rand_like(x_0)"),
 )
@@ -970,7 +988,7 @@ misconception(
 )
 misconception(
     "5.6",
-    'unknown targets are accepted: whatever is not "noise" counts as v',
+    'unknown targets are accepted (by an else, or by nothing at all): they are a ValueError',
     edit=('if target == "v":', "if True:"),
 )
 misconception(

@@ -39,6 +39,7 @@ UNWRITTEN = {  # what may be left out, by the first line of each part
         "        if not ((betas > 0) & (betas < 1)).all():\n",
         "        return type(self)(self.betas.to(device))\n",
     ],
+    "5.4": ["    return values[t].reshape(-1, 1, 1, 1)\n"],
     "6.3": ["    alpha_bar = per_image(schedule.alpha_bars, t)  # (B, 1, 1, 1)\n"],
     "8.3": ["        self.average = copy.deepcopy(model).eval().requires_grad_(False)\n"],
 }
