@@ -69,7 +69,7 @@ def short_elsewhere(impl):
     except Exception as reason:
         moved = Lent(reason)
     if moved is None:
-        return None
+        moved = Lent(TypeError("`to` returns nothing"))
     put_right(moved, lambda table: table.to(DEVICE))
     return moved if is_table(brought_back(moved.alpha_bars)) else None
 
@@ -531,7 +531,7 @@ def stays_on_the_device(impl):
         schedule = short_elsewhere(impl)
         if schedule is None:
             return {"a schedule": "not on the device of the images: see 5.3"}
-        x_0, noise = normal(4, 3, 5, 6).to(DEVICE), normal(4, 3, 5, 6, seed=1).to(DEVICE)
+        x_0, noise = images(4, 3, 5, 6).to(DEVICE), normal(4, 3, 5, 6, seed=1).to(DEVICE)
         t = timesteps(0, 11, 2, 1).to(DEVICE)
         return {
             "x_t of images on another device": place_of(

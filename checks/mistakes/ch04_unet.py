@@ -23,6 +23,14 @@ misconception(
 )
 misconception(
     "4.1",
+    "h is a quarter cut out of the picture: halving looks at all of it",
+    edit=(
+        "return self.down(x), x",
+        "return x[..., : x.shape[-2] // 2, : x.shape[-1] // 2], x",
+    ),
+)
+misconception(
+    "4.1",
     "the skip is taken before the residual block, not after it",
     edit=(
         "x = attention(block(x, cond))\n        return self.down(x), x",
@@ -504,6 +512,46 @@ misconception(
     "4.4",
     "the mean of each picture is taken away from it: how bright it is can no longer be seen",
     edit=("h = self.stem(x)", "h = self.stem(x - x.mean((1, 2, 3), keepdim=True))"),
+)
+misconception(
+    "4.4",
+    "the input is brought to another range, [0, 1] say: it goes into the stem as it is",
+    edit=("h = self.stem(x)", "h = self.stem((x + 1) / 2)"),
+)
+misconception(
+    "4.4",
+    "the condition is added to what the stem returns: it is for the residual blocks alone",
+    edit=(
+        "h = self.stem(x)",
+        "h = self.stem(x) + cond[:, : self.stem.out_channels, None, None]",
+    ),
+)
+misconception(
+    "4.4",
+    "forward switches to eval mode: that is left to who calls it",
+    edit=("h = self.stem(x)", "self.eval()\n        h = self.stem(x)"),
+)
+misconception(
+    "4.4",
+    "the middle is wider than its level: it has base_width · multipliers[−1] channels",
+    edit=(
+        (
+            "[below] + [widths[-1]] * middle_blocks",
+            "[below] + [2 * widths[-1]] * (middle_blocks - 1) + [widths[-1]]",
+        ),
+        (
+            "_attention_layers(widths[-1], heads_at[-1], 1)",
+            "_attention_layers(2 * widths[-1], heads_at[-1], 1)",
+        ),
+    ),
+)
+misconception(
+    "4.4",
+    "the multipliers are sorted, as if widths had to rise: they stay in their order",
+    edit=(
+        "up_blocks = blocks if up_blocks is None else up_blocks",
+        "up_blocks, multipliers = up_blocks or blocks, sorted(multipliers)",
+    ),
 )
 misconception(
     "4.4",

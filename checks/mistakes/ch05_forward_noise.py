@@ -450,7 +450,7 @@ misconception(
 )
 misconception(
     "5.3",
-    "what is made in __init__ (torch.ones(1), say) lies on the CPU, and `to` builds the schedule anew: devices meet",
+    "torch.ones(1) or the like lies on the CPU, and `to` builds the schedule anew: two devices meet",
     edit=(
         (
             "moved = object.__new__(type(self))",
@@ -988,7 +988,7 @@ misconception(
 )
 misconception(
     "5.6",
-    'unknown targets are accepted (by an else, or by nothing at all): they are a ValueError',
+    "unknown targets are accepted (by an else, say): they are a ValueError",
     edit=('if target == "v":', "if True:"),
 )
 misconception(

@@ -30,6 +30,24 @@ VARIANTS = {
         ("import torch\n", "import torch\nfrom torch.utils.checkpoint import checkpoint\n"),
         ("down(h, cond)\n", "checkpoint(down, h, cond, use_reentrant=False)\n"),
     ],
+    (4, "the file tries its network when it is loaded"): [
+        (
+            "  # (B, channels, H, W)\n        ### END SOLUTION\n",
+            "\n\n\n"
+            "print(UNet(base_width=8)(torch.randn(2, 3, 16, 8), torch.tensor([1, 2])).shape)\n",
+        ),
+    ],
+    (4, "the stem is a product of matrices"): [
+        (
+            "        self.stem = nn.Conv2d(channels, base_width, 3, padding=1)\n",
+            "        self.stem = nn.Linear(9 * channels, base_width)\n",
+        ),
+        (
+            "        h = self.stem(x)  #",
+            "        patches = F.unfold(x, 3, padding=1).mT\n"
+            "        h = self.stem(patches).mT.unflatten(2, x.shape[-2:])  #",
+        ),
+    ],
     (5, "entries by way of a list"): [
         (
             _PER_IMAGE,
@@ -51,6 +69,12 @@ VARIANTS = {
             "    entries = [values[k].expand(1, 1, 1, 1) for k in t]\n"
             "    return torch.cat(entries) if len(entries) > 1 else entries[0]\n",
         )
+    ],
+    (5, "pictures are asserted to lie between −1 and 1"): [
+        (
+            "    if noise is None:\n",
+            "    assert -1 <= x_0.min() and x_0.max() <= 1\n    if noise is None:\n",
+        ),
     ],
     (5, "a compiled function"): [
         ("def per_image(", "@torch.compile\ndef per_image("),

@@ -93,5 +93,7 @@ MISTAKES = {
             "torch.acos(per_image(schedule.alpha_bars, t[:1])",
         )
     ],
-    'unknown targets are accepted (by an else, or by nothing at all): they are a ValueError': [('case "v":', "case _:")],
+    "unknown targets are accepted (by an else, say): they are a ValueError": [
+        ('case "v":', "case _:")
+    ],
 }

@@ -81,7 +81,7 @@ MISTAKES = {
     "the sign of v is turned: it is subtracted": [
         ("signal * x_t - spread", "signal * x_t + spread")
     ],
-    'unknown targets are accepted (by an else, or by nothing at all): they are a ValueError': [
+    "unknown targets are accepted (by an else, say): they are a ValueError": [
         ("if target not in TARGETS:", "if target is None:"),
         ('if target == "v":', 'if target != "noise":'),
     ],
