@@ -103,7 +103,7 @@ class ConditionEmbedding(nn.Module):
 
     The two vectors are added first, and the MLP sees only their sum. Both layers have a bias; no
     activation follows the second one (every block begins with its own). The layers start as torch
-    starts them.
+    starts them, and no seed is set, here or in `forward`.
 
     Args:
         num_classes: number of real classes.

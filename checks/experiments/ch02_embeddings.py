@@ -259,7 +259,13 @@ def none_teaches_the_null_class(impl):
 def refuses_labels_outside(impl):
     module = impl.ClassEmbedding(5, 6)
     cases = [(0, 5), (0, -1), (6, 2), (3, 1, 700), (-6, 4), (-1, 6)]
-    return {str(list(case)): raises(lambda c=case: module(labels(*c))) for case in cases}
+    seen = {str(list(case)): raises(lambda c=case: module(labels(*c))) for case in cases}
+    module.eval()
+    return {
+        **seen,
+        "[0, 6] in eval mode": raises(lambda: module(labels(0, 6))),
+        "num_classes 1": raises(lambda: impl.ClassEmbedding(1, 6)(labels(1))),
+    }
 
 
 @experiment(
@@ -371,6 +377,10 @@ def starts_ready_to_learn(impl):
         "differs in eval mode": calm.item(),
         "torch's random state over a call": "the same" if before.equal(after) else "different",
         "two fresh ones": "the same" if fresh.equal(another) else "different",
+        "torch's random state after making one, from two seeds": after_two_seeds(
+            lambda: impl.ConditionEmbedding(4, 8)
+        ),
+        "all its rows": "the same" if (fresh - fresh[:1]).abs().max() < 1e-6 else "different",
         "log10 of its standard deviation": near(fresh.std().clamp(min=1e-9).log10().item(), 1.5),
         "loss left": near(losses[-1] / losses[0], 0.75),
     }

@@ -460,3 +460,19 @@ misconception(
         "self.mlp((self.time(t) + self.label(y)).detach())",
     ),
 )
+misconception(
+    "2.3",
+    "the second Linear starts at zero: a fresh one tells no timestep and no class from another",
+    edit=(
+        "nn.Linear(4 * dim, 4 * dim))\n",
+        "nn.Linear(4 * dim, 4 * dim))\n        nn.init.zeros_(self.mlp[2].weight)\n",
+    ),
+)
+misconception(
+    "2.3",
+    "a seed is set in __init__ (torch.manual_seed): everybody's random numbers restart there",
+    edit=(
+        "        self.time = SinusoidalPositionEmbeddings(dim)\n",
+        "        torch.manual_seed(0)\n        self.time = SinusoidalPositionEmbeddings(dim)\n",
+    ),
+)
