@@ -263,6 +263,11 @@ misconception(
 )
 misconception(
     "1.5",
+    "a half is always rounded up (int(x + 0.5)): Python's round takes it to the even number",
+    edit=("round(val_fraction * n)", "int(val_fraction * n + 0.5)"),
+)
+misconception(
+    "1.5",
     "n_val is always rounded up, not to the nearest number",
     edit=("round(val_fraction * n)", "int(np.ceil(val_fraction * n))"),
 )
