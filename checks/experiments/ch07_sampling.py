@@ -694,10 +694,12 @@ def own_noise(impl):
     if not sigma.abs() > 1e-3:
         sigma = torch.ones_like(sigma)
     by_generator = step(6, generator=torch.Generator().manual_seed(5))
+    both = step(6, noise=zeros(*CROWD), generator=torch.Generator().manual_seed(5))
     return {
         "noise": character((step(6) - calm) / sigma),
         # With a generator some programs go another way than without.
         "noise, with a generator": character((by_generator - calm) / sigma),
+        "noise given, and a generator: it is the given one": rms(both - calm) < 1e-4,
         "sources": draws(lambda generator: step(6, generator=generator)),
     }
 
@@ -1026,9 +1028,11 @@ def own_noise_of_ddim(impl):
     if not sigma.abs() > 1e-3:
         sigma = torch.ones_like(sigma)
     by_generator = step(generator=torch.Generator().manual_seed(5))
+    both = step(noise=zeros(*CROWD), generator=torch.Generator().manual_seed(5))
     return {
         "noise": character((step() - calm) / sigma),
         "noise, with a generator": character((by_generator - calm) / sigma),
+        "noise given, and a generator: it is the given one": rms(both - calm) < 1e-4,
         "sources": draws(lambda generator: step(generator=generator)),
     }
 

@@ -147,6 +147,14 @@ misconception(
 )
 misconception(
     "6.1",
+    "randint is not told the device: with a generator on a GPU it stops, before .to(device) is reached",
+    edit=(
+        "(batch_size,), device=device, generator=generator)",
+        "(batch_size,), generator=generator).to(device)",
+    ),
+)
+misconception(
+    "6.1",
     "sample_timesteps sets a seed: every batch gets the same timesteps",
     edit=(
         "return torch.randint(0, timesteps,",
@@ -280,6 +288,14 @@ misconception(
     "6.2",
     "p is not used: labels are dropped with a fixed probability of 0.1",
     edit=("generator=generator) < p", "generator=generator) < 0.1"),
+)
+misconception(
+    "6.2",
+    "p is rounded to tenths: 0.05 drops none at all",
+    edit=(
+        "torch.rand(y.shape, device=y.device, generator=generator) < p",
+        "torch.randint(0, 10, y.shape, device=y.device, generator=generator) < int(10 * p)",
+    ),
 )
 misconception(
     "6.2",

@@ -301,6 +301,15 @@ misconception(
 )
 misconception(
     "7.2",
+    "where a generator is given, p_sample forgets the noise that is given too",
+    edit=(
+        "z = _normal(x_t.shape, x_t.device, generator) if noise is None else noise",
+        "drawn = noise is None or generator is not None\n"
+        "    z = _normal(x_t.shape, x_t.device, generator) if drawn else noise",
+    ),
+)
+misconception(
+    "7.2",
     "where a generator is given, the noise that is drawn is uniform, not normal",
     edit=(
         "z = _normal(x_t.shape, x_t.device, generator) if noise is None else noise",
@@ -1203,6 +1212,15 @@ misconception(
     edit=(
         "    return x_next, x_0",
         "    return (x_next.clamp(-1, 1) if t_next < 0 else x_next), x_0",
+    ),
+)
+misconception(
+    "7.5",
+    "where a generator is given, ddim_step forgets the noise that is given too",
+    edit=(
+        "fresh = _normal(x_t.shape, x_t.device, generator) if noise is None else noise",
+        "drawn = noise is None or generator is not None\n"
+        "        fresh = _normal(x_t.shape, x_t.device, generator) if drawn else noise",
     ),
 )
 misconception(

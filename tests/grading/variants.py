@@ -94,6 +94,13 @@ VARIANTS = {
             "    torch.randn(x_0.shape, generator=generator, out=noise)\n",
         )
     ],
+    (6, "noise drawn where the generator is, then moved"): [
+        (
+            _NOISE,
+            '    place = generator.device if generator is not None else "cpu"\n'
+            "    noise = torch.zeros(x_0.shape, device=place).normal_(generator=generator).to(x_0)\n",
+        )
+    ],
     (7, "both predictions in one call, by turns"): [
         (
             _GUIDED,

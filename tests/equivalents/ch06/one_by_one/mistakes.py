@@ -1,6 +1,19 @@
 """The chapter's mistakes, made in loops: other text, the same behaviour."""
 
 MISTAKES = {
+    "the timesteps stay behind on the CPU when the pictures are on another device": [
+        (
+            "torch.randint(schedule.timesteps, (len(x_0),), **where)",
+            'torch.randint(schedule.timesteps, (len(x_0),), device="cpu", generator=generator)',
+        )
+    ],
+    "p is rounded to tenths: 0.05 drops none at all": [
+        (
+            "torch.rand(1, device=y.device, generator=generator)[0]",
+            "torch.randint(0, 10, (1,), device=y.device, generator=generator)[0]",
+        ),
+        ("if coin < p else", "if coin < int(10 * p) else"),
+    ],
     "one timestep for the whole batch: each image has its own": [
         ("torch.multinomial(chances, batch_size,", "torch.multinomial(chances, 1,"),
         ("replacement=True, generator=generator)", "True, generator=generator).expand(batch_size)"),
