@@ -151,9 +151,8 @@ def agree(one, other):
 
 MAKERS = ("arange", "empty", "full", "linspace", "ones", "rand", "randint", "randn", "randperm")
 MAKERS = {getattr(torch, name) for name in (*MAKERS, "tensor", "zeros")}
-HERE = torch.device(
-    "cpu", 0
-)  # what the inputs say of themselves: "cpu" is then the name of another
+# Where the inputs say that they are: "cpu" is then the name of another place.
+HERE = torch.device("cpu", 0)
 # An index may be on the CPU, and these two copy from anywhere.
 TAKES_ANY = {"__getitem__", "__setitem__", "copy_", "new_tensor"}
 
