@@ -46,7 +46,21 @@ app = typer.Typer(
     "Exit code 0 when everything asked for passed, 1 when not, 2 when the question was wrong.",
 )
 
-Number = Annotated[int, typer.Argument(help="Number of a chapter.", show_default=False)]
+
+def _whole(text: str) -> int:
+    if text.isdecimal():
+        return int(text)
+    if text.replace(".", "", 1).isdecimal():
+        raise typer.BadParameter(f"{text} is an exercise; this command takes a chapter, such as 3.")
+    raise typer.BadParameter(f"{text} is no number of a chapter, such as 3.")
+
+
+Number = Annotated[
+    int,
+    typer.Argument(
+        help="Number of a chapter.", show_default=False, metavar="{number}", parser=_whole
+    ),
+]
 Exercise = Annotated[
     str, typer.Argument(help="Number of an exercise, such as 4.2.", show_default=False)
 ]

@@ -101,6 +101,18 @@ def test_feedback_is_a_policy(feedback, symptom, name, run, wrong):
         assert (NAME in told) == bool(name)
 
 
+def test_where_a_chapter_is_wanted_an_exercise_is_told_from_a_typing_error(run):
+    for given, says in (("1.5", "is an exercise"), ("one", "is no number of a chapter")):
+        done = run("show", given)
+        assert done.returncode == 2 and says in done.stderr, done.stdout + done.stderr
+
+
+def test_a_mistake_without_a_name_leaves_the_hints(run, submit):
+    path = submit(2, edited(solution(2), "frequencies = torch", "frequencies = 1.003 * torch"))
+    done = run("why", "2.1", "--submission", path)
+    assert "none of the mistakes" in done.stdout and "checks hint 2.1" in done.stdout, done.stdout
+
+
 def test_why_names_it_at_once(run, wrong):
     done = run("why", "2.3", "--submission", wrong)
     assert done.returncode == 1 and NAME in done.stdout
