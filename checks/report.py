@@ -117,9 +117,10 @@ def _experiment(result: Result, feedback: str, submission: Path | None) -> None:
         for mistake in result.mistakes:
             if picture := picture_of(mistake):
                 _indented(f"a model trained with this mistake draws this: {_near(picture)}", "dim")
-    else:
-        asked = f"{e.id}{_of(submission)}"
+    asked = f"{e.id}{_of(submission)}"
+    if feedback != "named" or not result.mistakes:  # a mistake without a name leaves the hints
         _indented(f"hint:  python -m checks hint {asked}", "dim")
+    if feedback != "named":
         _indented(f"name it:  python -m checks why {asked}", "dim")
 
 
