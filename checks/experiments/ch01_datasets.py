@@ -447,7 +447,7 @@ def two_parts(impl):
         (5, 0.5),
     ):
         train, val = two(impl.split_dataset(n, fraction), "split_dataset")
-        lengths[f"n={n}, {fraction}"] = [len(train), len(val)]
+        lengths[f"n={n}, {fraction}"] = told(f"{len(train)} and {len(val)}")
     tenth = impl.split_dataset(200)
     train, val = two(impl.split_dataset(2000, val_fraction=0.3, seed=3), "split_dataset")
     numbers = [int(i) for part in (train, val) for i in part]

@@ -264,6 +264,7 @@ def takes_the_skip_before_halving(impl):
     probe, calls = probes(unlike)
     x, cond = normal(2, 16, 6, 10), normal(2, 32, seed=1)
     h, skip = two_of(rebuilt(impl, calls, ResidualBlock=probe).DownBlock(16, 24, 32)(x, cond))
+    shapes = {"h": told(shape_of(h)), "skip": told(shape_of(skip))}
     same_width, more = probes(unlike)
     start = x.clone().requires_grad_()
     # With as many channels out as in, h could be made of x by mistake, and no error would tell.
@@ -272,8 +273,7 @@ def takes_the_skip_before_halving(impl):
     halved, _ = two_of(block(given, cond))
     seen = reach(halved, required(more)[-1].leaf)
     return {
-        "h": shape_of(h),
-        "skip": shape_of(skip),
+        **shapes,
         "skip is": source(skip, required(calls), x),
         "16 → 16, h has to do with the last block": "nowhere"
         if not seen.any()
