@@ -542,3 +542,12 @@ def test_the_command_line_keeps_what_it_frees():
         return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
     assert faults("keep") < 1000 < faults("give back")
+
+
+@pytest.mark.parametrize("program", ["ddpm_ref", "checks"])
+def test_help_has_a_short_name(program):
+    told = [
+        subprocess.run([sys.executable, "-m", program, option], capture_output=True).stdout
+        for option in ("-h", "--help")
+    ]
+    assert b"Usage" in told[0] and told[0] == told[1]

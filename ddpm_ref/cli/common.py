@@ -59,6 +59,7 @@ def _out_of_memory(error: Exception) -> bool:
 app = typer.Typer(
     cls=_Commands,
     no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
     help="Train a class-conditional diffusion model, draw with it, measure it.\n\n"
