@@ -91,7 +91,7 @@ def train(
     )
     schedule = make_schedule(config).to(device)
     trained, add_loss = _wrapped(model, config, images.classes, schedule, world)
-    with _opened(folder, config, images.classes, world, resume) as run:
+    with _opened(folder, config, images, world, resume) as run:
         keeper = _Keeper(run, state, schedule, config, images.classes)
         if resume:
             keeper.go_on()
@@ -169,19 +169,26 @@ def _wrapped(
 
 @contextmanager
 def _opened(
-    folder: Path, config: RunConfig, classes: tuple[str, ...], world: World, resume: bool
+    folder: Path, config: RunConfig, images: ImageSet, world: World, resume: bool
 ) -> Iterator[Run]:
     """The folder of a new run, or of an interrupted one; while it lasts, nobody else trains in it."""
     if world.is_main and not resume:
-        Run.create(folder, config, classes)
+        Run.create(folder, config, images.classes, len(images.labels))
     world.any(False)  # nobody goes on before the folder is there
     run = Run(folder)
     with run.alone() if world.is_main else nullcontext():
-        learnt = run.about().get("classes", [])
-        if learnt != list(classes):
+        about = run.about()
+        learnt = about.get("classes", [])
+        if learnt != list(images.classes):
             raise UserError(
                 f"{folder} has learnt {', '.join(learnt)}, but these images are of "
-                f"{', '.join(classes)}: give the images that it was begun with."
+                f"{', '.join(images.classes)}: give the images that it was begun with."
+            )
+        # Of more or fewer, others would be left out to validate on, and it would have learnt from them.
+        if (seen := about.get("images", len(images.labels))) != len(images.labels):
+            raise UserError(
+                f"{folder} was begun with {seen:,} images, and here are {len(images.labels):,}: "
+                "give the same images, or train anew with --out."
             )
         if world.is_main:  # the others would take away what it writes by now
             for leftover in folder.rglob(".*.part"):  # of a process that was killed while it wrote
@@ -294,7 +301,7 @@ def train_borrowed(
     train_loader, val_loader = _loaders(config, images)
     epochs = max(1, round(knobs.images / (len(train_loader) * knobs.batch_size)))
     state = _moving_parts(model, knobs, epochs * len(train_loader))
-    run = Run.create(folder, config, images.classes)
+    run = Run.create(folder, config, images.classes, len(images.labels))
     about = {"config": config.to_dict(), "classes": list(images.classes)}
 
     def keep(state: TrainingState, metrics: dict) -> None:

@@ -2,7 +2,7 @@
 
 In it are
 
-    config.json      the recipe, the classes, the command
+    config.json      the recipe, the classes, how many images, the command
     metrics.csv      one row an epoch
     checkpoints/     last and best: a .safetensors each, with its header as .json beside it
     samples/         the same noise drawn after each epoch
@@ -80,8 +80,14 @@ class Run:
             )
 
     @classmethod
-    def create(cls, folder: Path, config: RunConfig, classes: tuple[str, ...]) -> "Run":
-        """Start a run in a folder that does not exist yet."""
+    def create(
+        cls, folder: Path, config: RunConfig, classes: tuple[str, ...], images: int
+    ) -> "Run":
+        """Start a run in a folder that does not exist yet.
+
+        Args:
+            images: how many there are, to train and to validate on.
+        """
         must_be_new(folder)
         make_folder(folder / "checkpoints")
         make_folder(folder / "samples")
@@ -90,6 +96,7 @@ class Run:
             "torch": torch.__version__,
             "command": command_line(),
             "classes": list(classes),
+            "images": images,
             "config": config.to_dict(),
         }
         write_json(folder / "config.json", about)

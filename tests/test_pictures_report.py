@@ -170,7 +170,7 @@ def test_progression_shows_every_epoch(tmp_path, run):
 
 
 def test_progression_goes_by_the_number_of_the_epoch(tmp_path):
-    run = Run.create(tmp_path / "run", tiny.CONFIG, ("a",))
+    run = Run.create(tmp_path / "run", tiny.CONFIG, ("a",), 24)
     for epoch, level in ((9999, -1), (10000, 1)):
         picture = to_pil(flat(level, size=16)[0])
         save_picture(picture, run.folder / "samples" / f"epoch-{epoch:04d}.png")
@@ -178,7 +178,7 @@ def test_progression_goes_by_the_number_of_the_epoch(tmp_path):
 
 
 def test_progression_of_many_epochs_keeps_first_and_last(tmp_path):
-    run = Run.create(tmp_path / "run", tiny.CONFIG, ("a",))
+    run = Run.create(tmp_path / "run", tiny.CONFIG, ("a",), 24)
     assert progression(run) is None
     for epoch in range(1, 31):
         level = epoch / 15 - 1

@@ -79,7 +79,7 @@ def test_a_run_is_never_put_where_something_is(tmp_path, kind):
         (place / "config.json").write_text("mine")
     before = tiny.tree(tmp_path)
     with pytest.raises(UserError, match="exists already"):
-        Run.create(place, tiny.CONFIG, ("a",))
+        Run.create(place, tiny.CONFIG, ("a",), 24)
     assert tiny.tree(tmp_path) == before
 
 
@@ -185,7 +185,7 @@ def test_a_folder_that_is_no_run(tmp_path):
 
 
 def test_metrics_come_back(tmp_path):
-    run = Run.create(tmp_path / "run", tiny.CONFIG, ("a",))
+    run = Run.create(tmp_path / "run", tiny.CONFIG, ("a",), 24)
     assert run.metrics() == []
     always = dict.fromkeys(("step", "images_seen", "seconds", "train_loss"), 1.0)
     rows = [
@@ -203,7 +203,7 @@ def test_metrics_come_back(tmp_path):
 
 @pytest.mark.parametrize("row", ["1,2,3", "1,2,3,4,5,6,7", "1,2,3,4,5,x"])
 def test_damaged_metrics_are_told(tmp_path, row):
-    run = Run.create(tmp_path / "run", tiny.CONFIG, ("a",))
+    run = Run.create(tmp_path / "run", tiny.CONFIG, ("a",), 24)
     head = "epoch,step,images_seen,seconds,train_loss,val_loss"
     (run.folder / "metrics.csv").write_text(f"{head}\n{row}\n")
     with pytest.raises(UserError, match=r"metrics\.csv is damaged"):
@@ -250,13 +250,16 @@ def test_a_second_training_is_compiled_for_its_own_sizes(tmp_path, monkeypatch):
     assert sizes and all(isinstance(size, int) for inputs in sizes for size in inputs)
 
 
-def test_a_run_goes_on_with_its_own_classes_only(tmp_path):
-    run = tiny.make_run(tmp_path / "run")
+def test_a_run_goes_on_with_its_own_images_only(tmp_path):
+    run, recipe = tiny.make_run(tmp_path / "run"), tiny.config(images=120)
     images = tiny.shapes()
     names = ("cat", *images.classes[1:])
     with pytest.raises(UserError, match="has learnt circle"):
-        recipe = tiny.config(images=120)
         launch.train(recipe, replace(images, classes=names), run.folder, resume=True)
+    fewer = images.subset(range(len(images.labels) - 1))
+    with pytest.raises(UserError, match="was begun with"):
+        launch.train(recipe, fewer, run.folder, resume=True)
+    launch.train(recipe, images, run.folder, resume=True)
 
 
 def test_a_new_length_is_kept(tmp_path):
@@ -444,7 +447,7 @@ def test_no_painter_when_weights_and_recipe_disagree(tmp_path, run):
 
 
 def test_no_painter_from_a_run_without_checkpoints(tmp_path):
-    Run.create(tmp_path / "run", tiny.CONFIG, ("a",))
+    Run.create(tmp_path / "run", tiny.CONFIG, ("a",), 24)
     with pytest.raises(UserError, match="no checkpoint yet"):
         load_painter(tmp_path / "run")
 
