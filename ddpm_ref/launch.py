@@ -92,7 +92,9 @@ def train(
     schedule = make_schedule(config).to(device)
     trained, add_loss = _wrapped(model, config, images.classes, schedule, world)
     with _opened(folder, config, images, world, resume) as run:
-        keeper = _Keeper(run, state, schedule, config, images.classes)
+        keeper = _Keeper(
+            run, state, schedule, config, images.classes, epochs_between(knobs, len(batches))
+        )
         if resume:
             keeper.go_on()
 
@@ -196,6 +198,19 @@ def _opened(
         yield run
 
 
+def epochs_between(knobs: TrainConfig, steps: int) -> int:
+    """Epochs between two looks at a training, where the recipe leaves that open.
+
+    One; where an epoch is a few steps only (of few images), as many as make 50 steps, so that the time
+    goes into training; but twenty looks in all, if there are so many epochs.
+
+    Args:
+        steps: of an epoch.
+    """
+    epochs = knobs.steps // steps
+    return max(1, min(math.ceil(50 / steps), epochs // 20))
+
+
 class _Keeper:
     """What a run keeps of its training: a row of numbers an epoch, checkpoints, pictures of progress.
 
@@ -211,8 +226,11 @@ class _Keeper:
         schedule: NoiseSchedule,
         config: RunConfig,
         classes: tuple[str, ...],
+        between: int,
     ):
         self.run, self.state, self.config = run, state, config
+        self.checkpoint_every = config.train.checkpoint_every or between
+        self.sample_every = config.train.sample_every or between
         drawer = state.ema.average if state.ema else state.model
         self.painter = Painter(drawer, schedule, config, classes, run.folder, {})
         self.saved_step, self.saved_at, self.kept_loss = -1, time.monotonic(), math.inf
@@ -238,14 +256,14 @@ class _Keeper:
         if state.world.is_main:
             self.run.add_metrics(metrics)
         at_the_end = state.step >= knobs.steps
-        due = at_the_end or state.epoch % knobs.checkpoint_every == 0
+        due = at_the_end or state.epoch % self.checkpoint_every == 0
         if state.world.any(due or time.monotonic() - self.saved_at > knobs.checkpoint_seconds):
             is_best = metrics["val_loss"] <= self.kept_loss
             self.kept_loss = min(self.kept_loss, metrics["val_loss"])
             self.save("last")
             if is_best:
                 self.save("best")
-        if at_the_end or state.epoch % knobs.sample_every == 0:
+        if at_the_end or state.epoch % self.sample_every == 0:
             picture = self.run.folder / "samples" / f"epoch-{state.epoch:04d}.png"
             draw_progress(self.painter, picture, state.world)
 

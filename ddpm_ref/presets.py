@@ -65,10 +65,11 @@ class TrainConfig:
     precision: str = "auto"  # fp32, bf16, fp16, or what suits the device
     # torch.compile: a minute at the start, then faster on a GPU; None: on a GPU, where it works.
     compile: bool | None = False
-    checkpoint_every: int = 1  # epochs between two checkpoints …
+    # Epochs between two checkpoints; None: one, or more where they are short (`launch.epochs_between`) …
+    checkpoint_every: int | None = None
     checkpoint_seconds: float = 300.0  # … unless so much time has passed
     val_images: int = 1000  # at most so many are validated on after each epoch
-    sample_every: int = 1  # epochs between two pictures of progress
+    sample_every: int | None = None  # epochs between two pictures of progress; None: as above
     seed: int = 0
 
     @property

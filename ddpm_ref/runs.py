@@ -33,7 +33,8 @@ try:
 except ImportError:  # Windows
     fcntl = None
 
-COLUMNS = {"epoch", "step", "images_seen", "seconds", "train_loss", "val_loss"}  # of metrics.csv
+COUNTS = {"epoch", "step", "images_seen"}  # columns of metrics.csv with whole numbers, …
+COLUMNS = {*COUNTS, "seconds", "train_loss", "val_loss"}  # … and all that it must have
 
 
 def make_folder(path: Path) -> Path:
@@ -162,7 +163,10 @@ class Run:
             rows = list(csv.DictReader(file))
             if any(None in (*row, *row.values()) or not row.keys() >= COLUMNS for row in rows):
                 raise ValueError("a row has too many or too few columns")
-            return [{k: float(v) for k, v in row.items()} for row in rows]
+            return [
+                {k: int(float(v)) if k in COUNTS else float(v) for k, v in row.items()}
+                for row in rows
+            ]
 
     def metrics_of(self, checkpoint: str) -> dict[str, float] | None:
         """The row of the last epoch that a checkpoint has behind it, None where there is none."""

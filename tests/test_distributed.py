@@ -108,7 +108,7 @@ def test_only_the_first_process_clears_away_what_was_half_written(tmp_path):
     half = run.folder / ".metrics.csv.1.part"
     for rank, left in ((1, True), (0, False)):
         half.touch()
-        with _opened(run.folder, run.config(), tiny.shapes().classes, Together(rank, 2), True):
+        with _opened(run.folder, run.config(), tiny.shapes(), Together(rank, 2), True):
             assert half.exists() is left
 
 

@@ -60,6 +60,19 @@ def test_samples_are_drawn_every_few_epochs_and_at_the_end(tmp_path):
     assert names == ["epoch-0002.png", "epoch-0003.png"]
 
 
+def test_short_epochs_are_not_spent_on_pictures(tmp_path):
+    """Of a dozen images an epoch is one step, and a picture would cost more than it."""
+    few = tiny.shapes().subset(range(13))  # one of them to validate on
+    recipe = tiny.config(images=60 * 12, batch_size=12)
+    launch.train(recipe, few, tmp_path / "run")
+    names = sorted(p.name for p in (tmp_path / "run" / "samples").iterdir())
+    assert names == [f"epoch-{3 * k:04d}.png" for k in range(1, 21)]
+    assert len(Run(tmp_path / "run").metrics()) == 60
+    assert [launch.epochs_between(recipe.train, steps) for steps in (1, 3, 60)] == [3, 1, 1]
+    long = tiny.config(images=10**6, batch_size=12).train
+    assert [launch.epochs_between(long, steps) for steps in (1, 20, 50)] == [50, 3, 1]
+
+
 def test_the_same_seed_makes_the_same_run(tmp_path, run, painter):
     again = load_painter(tiny.make_run(tmp_path / "again", images=216).folder)
     other = load_painter(tiny.make_run(tmp_path / "other", images=216, seed=1).folder)

@@ -99,7 +99,10 @@ def train(
     ] = 0,
     sample_every: Annotated[
         int | None,
-        typer.Option(help="Epochs between two pictures of progress.", show_default=False),
+        typer.Option(
+            help="Epochs between two pictures of progress: one, or more where they are short.",
+            show_default=False,
+        ),
     ] = None,
     precision: Annotated[
         str | None,
