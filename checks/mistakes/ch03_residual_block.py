@@ -537,6 +537,14 @@ misconception(
 )
 misconception(
     "3.3",
+    "a seed is set in __init__ (torch.manual_seed): every block starts alike",
+    edit=(
+        "        self.conditioning = conditioning\n",
+        "        import torch\n        torch.manual_seed(0)\n        self.conditioning = conditioning\n",
+    ),
+)
+misconception(
+    "3.3",
     "conv2 does not start at zero",
     edit=(
         "            nn.init.zeros_(self.conv2.weight)\n            nn.init.zeros_(self.conv2.bias)\n",

@@ -31,7 +31,8 @@ class ResidualBlock(nn.Module):
     channels), in training mode only. Nothing is changed in place: x and cond stay as they were.
 
     `conv2` starts at zero, weight and bias, so a fresh block is its skip path alone, and a deep stack
-    of such blocks trains from the first step. A norm starts with weight 1 and bias 0.
+    of such blocks trains from the first step. A norm starts with weight 1 and bias 0. No seed is set,
+    here or in `forward`.
 
     Two switches turn it into a plain block:
 
