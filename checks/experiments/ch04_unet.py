@@ -5,8 +5,10 @@ A U-Net is never compared by values: too much of it is free. Two other ways lead
 returns, so that one can tell where they arrive. *Behaviour*: what moves the output, and what does not.
 """
 
+import gc
 import inspect
 import re
+import weakref
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,6 +19,7 @@ from torch.overrides import TorchFunctionMode
 
 from checks import experiment
 from checks.lab import *
+from checks.observe import Missing
 
 
 @dataclass
@@ -281,6 +284,8 @@ def takes_the_skip_before_halving(impl):
         if (F.max_pool2d(seen[None], 2) > 0).all()  # pooling may take one of four pixels
         else "in places",
         "16 → 16, h has to do with x": bool(reach(halved, start).any()),
+        # An activation would cut them off. Those of the probe reach to −3.
+        "16 → 16, h has numbers below −0.3": bool((halved < -0.3).any()),
         "the first residual block gets": source(calls[0].x, [], x),
         "the residual blocks are told": condition_of(calls, cond),
     }
@@ -324,10 +329,10 @@ def joins_the_skip_to_what_comes_from_below(impl):
     }
     # Again with equal widths, where the skip could be added once more and no error would tell.
     same_width, more = probes(unlike)
-    low, high = normal(2, 16, 6, 8), normal(2, 16, 12, 16, seed=2)
+    low, high = normal(2, 16, 6, 8), normal(2, 16, 12, 16, seed=2).abs()
     block = rebuilt(impl, more, ResidualBlock=same_width).UpBlock(16, 16, 16, 32)
     with Readable():
-        block(low, normal(2, 16, 12, 16, seed=3), cond)
+        block(low, normal(2, 16, 12, 16, seed=3).abs(), cond)
         with_another = required(more)[0].x
         more.clear()
         equal = block(low, high, cond)
@@ -345,6 +350,8 @@ def joins_the_skip_to_what_comes_from_below(impl):
         "out is": source(out, calls, x),
         "with equal widths, out is": source(equal, more, low),
         "with equal widths, channels that another skip moves": int(moved_by_it.sum()),
+        # Of x: the skip has none. An activation would cut them off.
+        "with equal widths, numbers below −0.3 come from below": bool((with_another < -0.3).any()),
     }
 
 
@@ -438,7 +445,7 @@ def attention_leaves_unused(impl) -> list[str]:
 
 def attention_runs(impl) -> bool:
     """Whether a U-Net can be asked for attention: where there is none yet, or it crashes, that is for 4.3."""
-    with suppress(Exception), torch.no_grad():
+    with suppress(Exception, Missing), torch.no_grad():
         return isinstance(impl.SelfAttention2d(8, 2)(normal(2, 8, 4, 6)), torch.Tensor)
     return False
 
@@ -457,6 +464,7 @@ def attention_runs(impl) -> bool:
 )
 def works_at_any_size(impl):
     some = {"attention_resolutions": (16,), "heads": 2} if attention_runs(impl) else {}
+    some["image_size"] = 32
 
     def shape(multipliers, *size, **options):
         model = impl.UNet(num_classes=5, base_width=8, multipliers=multipliers, **options)
@@ -466,7 +474,7 @@ def works_at_any_size(impl):
 
     return {
         "3 levels": shape((1, 3, 2), 2, 3, 8, 16, image_size=16),
-        "2 levels": shape((2, 1), 4, 3, 6, 10, **some),
+        "2 levels": shape((2, 1), 4, 3, 10, 6, **some),
         "4 levels": shape((1, 2, 1, 3), 2, 3, 8, 16, image_size=16),
     }
 
@@ -484,12 +492,12 @@ def trouble_of(model, calls, *inputs) -> str:
 def starts_right(impl) -> bool:
     """Whether fresh attention is the identity (which is for 4.3): then skips come through it unchanged."""
     x = normal(2, 8, 4, 6)
-    with suppress(Exception), torch.no_grad():
+    with suppress(Exception, Missing), torch.no_grad():
         return same(impl.SelfAttention2d(8, 2)(x), x)
     return False
 
 
-def provenance(impl, multipliers, attention_resolutions=()):
+def provenance(impl, multipliers, attention_resolutions=(), train=True):
     """What arrives at the residual blocks of a U-Net with these multipliers."""
     probe, calls = probes(unlike)
     embedding, given = embeddings()
@@ -503,7 +511,7 @@ def provenance(impl, multipliers, attention_resolutions=()):
         attention_resolutions=attention_resolutions if starts_right(probed) else (),
         heads=2,
     )
-    used, hooks = counted_layers(model)
+    used, hooks = counted_layers(model.train(train))
     trouble = trouble_of(model, calls, images(2, 3, 16, 24), timesteps(3, 40), labels(1, 4))
     for hook in hooks:
         hook.remove()
@@ -513,10 +521,12 @@ def provenance(impl, multipliers, attention_resolutions=()):
     times = Counter(id(call.block) for call in calls)
     inside = set(model.modules())
     middle = [call.gave.shape[1] for call in calls.way("middle")]
+    idle = [m for m in inside if isinstance(m, probe) and id(m) not in times]
     return {
         "trouble": trouble,
         "widths": {by(c.size): c.gave.shape[1] for way, c in names if way != "up"},
         "widest block of the middle": max(middle),
+        "channels after the stem": calls[0].x.shape[1],
         **{f"way up at {by(size)}": arrival(calls, size) for size in halvings(multipliers)},
         "without cond": sorted(
             {
@@ -526,9 +536,28 @@ def provenance(impl, multipliers, attention_resolutions=()):
             }
         ),
         "a block is called twice": max(times.values()) > 1,
+        # Those behind the place where something does not fit are for what did not fit.
+        "blocks that are not called": 0 if trouble != "none" else len(idle),
+        "what an earlier block gave is added at": [
+            f"{way} at {by(size)}" for way, size in added(calls)
+        ],
         "other weights used twice": twice(used),
         "all blocks are in model.modules()": all(call.block in inside for call in calls),
     }
+
+
+def added(calls):
+    """Where a block gets, beside what the last one gave and skips, what one before that gave."""
+    order = [(way, call) for way in ("down", "middle", "up") for call in calls.way(way)]
+    for k, (way, call) in enumerate(order[2:], 2):
+        earlier = [
+            c.leaf
+            for before, c in order[: k - 1]
+            # Of the way down all may be skips; of the middle what stands beside the rest, unchanged.
+            if (before != "down" or way == "down") and not channels_of(c.gave, call.x)
+        ]
+        if earlier and any(g is not None for g in gradients(call.x, *earlier)):
+            yield way, call.size
 
 
 def counted_layers(model):
@@ -586,7 +615,7 @@ def arrival(calls, size) -> str:
 def brings_every_skip_to_its_level(impl):
     return {
         "widths 8, 24, 16": provenance(impl, (1, 3, 2), attention_resolutions=(8,)),
-        "equal widths, four levels": provenance(impl, (1, 1, 1, 1)),
+        "equal widths, four levels, in eval mode": provenance(impl, (2, 2, 2, 2), train=False),
     }
 
 
@@ -677,7 +706,7 @@ def told_to_many(impl) -> list[str]:
     """Which of t and y every residual block is told, of so many images that dropped labels show."""
     probe, calls = probes(unlike)
     embedding, _ = embeddings()
-    t, y = timesteps(*range(64)), labels(*(i % 5 for i in range(64)))
+    t, y = timesteps(*range(0, 960, 15)), labels(*(i % 5 for i in range(64)))
     with suppress(Exception), torch.no_grad():  # what does not fit together is for the skips
         probed = rebuilt(impl, calls, ResidualBlock=probe, ConditionEmbedding=embedding)
         model = probed.UNet(num_classes=5, base_width=8, multipliers=(1, 2), image_size=8)
@@ -713,9 +742,12 @@ def in_both_modes(model, observed):
 def takes_grey_and_coloured_pictures(impl):
     shapes = {}
     for channels in (1, 3):
-        model, *inputs = simplest(impl, channels)
-        shapes[f"{channels} channels"] = shape_of(model(*inputs))
-    return {**shapes, **entrance(impl)}
+        model, x, t, y = simplest(impl, channels)
+        start = x.clone().requires_grad_()
+        out = model(start * 1, t, y)  # a leaf refuses to be changed in place
+        shapes[f"{channels} channels"] = shape_of(out)
+    back = "a gradient" if gradients(out, start)[0] is not None else "none"
+    return {**shapes, **entrance(impl), "from the prediction back to x there is": back}
 
 
 class FirstConvolution(TorchFunctionMode):
@@ -896,7 +928,7 @@ def uses_everything_and_learns(impl):
         # What attention by itself leaves unused is for 4.3.
         spared = attention_leaves_unused(impl) if attends else []
         another = made()
-        state = after_two_seeds(lambda: another(x, t, y))
+        state, kept = after_two_calls(another, x, t, y)
     pairs = zip(model.parameters(), another.parameters(), strict=True)
     alike = all(a.equal(b) for a, b in pairs)
     losses = descend(
@@ -909,8 +941,32 @@ def uses_everything_and_learns(impl):
         # Right networks come down to 0.7–0.95 of the first loss, whatever they are made of.
         "torch's random state after a call, from two seeds": state,
         "two fresh networks": "the same" if alike else "different",
+        "after the next call the one before is": "kept" if kept else "forgotten",
         "loss after three steps": "falls" if min(losses) < 0.99 * losses[0] else "does not fall",
     }
+
+
+def after_two_calls(model, *inputs):
+    """Torch's random state then, in words; and whether anything of the first call is still kept."""
+    first = []
+
+    def remember(layer, given, gave):
+        parts = gave if isinstance(gave, tuple) else (gave,)
+        first.extend(weakref.ref(part) for part in parts if isinstance(part, torch.Tensor))
+
+    hooks = [layer.register_forward_hook(remember) for layer in model.modules()]
+
+    def call():
+        out = model(*inputs)
+        for hook in hooks:
+            hook.remove()
+        first[:] = [gave for gave in first if gave() is not out]  # that one the grader keeps
+
+    with torch.no_grad():
+        state = after_two_seeds(call)
+    if any(gave() is not None for gave in first):
+        gc.collect()  # what a function holds that calls itself goes no earlier
+    return state, any(gave() is not None for gave in first)
 
 
 @experiment(
@@ -1068,9 +1124,43 @@ def refuses_sizes_that_cannot_be_halved(impl):
         "10×16": complaint(10, 16, wrong=10),
         "16×14": complaint(16, 14, wrong=14),
         "2 channels": raises(lambda: impl.UNet(channels=2, base_width=8)),
+        "4 channels": raises(lambda: impl.UNet(channels=4, base_width=8)),
+        "other defaults than those given": other_defaults(impl.UNet._target),
         "attention at 5": raises(lambda: impl.UNet(base_width=8, attention_resolutions=(5,))),
         "attention at 16 and 5": raises(
             lambda: impl.UNet(base_width=8, attention_resolutions=(16, 5))
         ),
-        "3 heads of 16 channels": raises(lambda: impl.SelfAttention2d(16, 3)),
+        "3 heads of 16 channels": uneven_heads(impl),
     }
+
+
+def other_defaults(made) -> list[str]:
+    """Arguments of a U-Net with another default than in the stub; None stands for whatever it is later."""
+    given = {
+        "channels": 3,
+        "num_classes": 10,
+        "base_width": 64,
+        "multipliers": (1, 2, 4),
+        "image_size": 32,
+        "attention_resolutions": (),
+        "heads": 4,
+    }
+    found = inspect.signature(made).parameters
+    return sorted(
+        name
+        for name, default in given.items()
+        if name in found
+        and found[name].default not in (None, inspect.Parameter.empty)
+        and not same_default(found[name].default, default)
+    )
+
+
+def same_default(a, b) -> bool:
+    return list(a) == list(b) if isinstance(a, list | tuple) else a == b
+
+
+def uneven_heads(impl) -> str:
+    """What 3 heads of 16 channels are; where there is no attention yet, that is for 4.3."""
+    with suppress(Missing):
+        return raises(lambda: impl.SelfAttention2d(16, 3))
+    return told("ValueError")

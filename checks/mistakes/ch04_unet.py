@@ -31,6 +31,11 @@ misconception(
 )
 misconception(
     "4.1",
+    "an activation after halving: residual blocks begin with their own",
+    edit=("return self.down(x), x", "return F.relu(self.down(x)), x"),
+)
+misconception(
+    "4.1",
     "the skip is taken before the residual block, not after it",
     edit=(
         "x = attention(block(x, cond))\n        return self.down(x), x",
@@ -731,6 +736,44 @@ misconception(
     edit=(
         "up_blocks = blocks if up_blocks is None else up_blocks",
         "up_blocks, multipliers = up_blocks or blocks, [2**k for k in range(len(multipliers))]",
+    ),
+)
+misconception(
+    "4.4",
+    "in eval mode the skips are left out: both modes use all of the network",
+    edit=(
+        "h = up(h, skips.pop(), cond)",
+        "skip = skips.pop()\n            h = up(h, skip if self.training else 0 * skip, cond)",
+    ),
+)
+misconception(
+    "4.4",
+    "x is detached: a gradient of the prediction has to come back to the picture (chapter 9 asks for it)",
+    edit=("h = self.stem(x)", "h = self.stem(x.detach())"),
+)
+misconception(
+    "4.4",
+    "skips are kept from call to call: the list belongs into forward, where it begins empty",
+    edit=(
+        ("self.factor = 2 **", "self.skips = []\n        self.factor = 2 **"),
+        ("        skips = []\n", "        skips = self.skips\n"),
+        (
+            "        for up in self.ups:\n            h = up(h, skips.pop(), cond)",
+            "        for k, up in enumerate(self.ups):\n            h = up(h, skips[-1 - k], cond)",
+        ),
+    ),
+)
+misconception(
+    "4.4",
+    "in the middle h is added once more around a residual block, which has a skip path of its own",
+    edit=("            h = block(h, cond)\n", "            h = block(h, cond) + (h if k else 0)\n"),
+)
+misconception(
+    "4.4",
+    "the stem makes base_width · multipliers[0] channels: it is a convolution to base_width",
+    edit=(
+        ("nn.Conv2d(channels, base_width,", "nn.Conv2d(channels, widths[0],"),
+        ("zip([base_width, *widths]", "zip([widths[0], *widths]"),
     ),
 )
 misconception(

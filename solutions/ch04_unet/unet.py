@@ -31,7 +31,8 @@ class DownBlock(nn.Module):
     One ResidualBlock or several, all of them with cond; the first takes x and goes from in_channels
     to out_channels. The skip is what the last of them returns (after attention, if there is any), at
     full resolution: it is taken *before* halving, since what halving throws away is what the skip is
-    for. h is the skip at half the height and width, by a convolution with stride 2 or by pooling.
+    for. h is the skip at half the height and width, by a convolution with stride 2 or by pooling,
+    with no activation after it.
 
     Args:
         in_channels, out_channels: before and after, multiples of 8.
@@ -74,9 +75,9 @@ class UpBlock(nn.Module):
     """Twice the resolution, the skip beside it, residual blocks over both.
 
     x is enlarged first (nearest or bilinear, with or without a convolution after it, or a transposed
-    convolution). Then the skip, as it is, is concatenated to it along the channels, in whichever
-    order: in_channels + skip_channels channels. The first ResidualBlock takes all of them and
-    returns out_channels.
+    convolution; no activation). Then the skip, as it is, is concatenated to it along the channels, in
+    whichever order: in_channels + skip_channels channels. The first ResidualBlock takes all of them
+    and returns out_channels.
 
     Args:
         in_channels: of what comes from below.
@@ -202,7 +203,8 @@ class UNet(nn.Module):
     The head is GroupNorm (8 groups), SiLU, and a 3×3 convolution with bias that starts at zero, with
     no activation after it: a fresh network gives exactly 0, a trained one is unbounded. Nothing
     mixes the images of a batch (no BatchNorm). What is made is used, and used once: there are no
-    layers left over, and none that does the work of two.
+    layers left over, and none that does the work of two. All of this is the same in training and in
+    eval mode, and nothing is kept from one call to the next.
 
     Height and width need not be equal, nor equal to image_size: anything that 2^(levels − 1) divides
     will do. `image_size` only tells which levels are meant by attention_resolutions: level l has the
@@ -283,7 +285,7 @@ class UNet(nn.Module):
             y: (B,) int64, values 0…num_classes, or None: every image has the null class.
 
         Returns:
-            (B, channels, H, W).
+            (B, channels, H, W). Gradients come back from it to x, too (chapter 9 asks for them).
         """
         # TODO(4.4): refuse sizes that cannot be halved often enough; then from stem to head, as in
         # the formula above. A list serves as the stack of skips.
