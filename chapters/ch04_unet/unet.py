@@ -31,8 +31,7 @@ class DownBlock(nn.Module):
     One ResidualBlock or several, all of them with cond; the first takes x and goes from in_channels
     to out_channels. The skip is what the last of them returns (after attention, if there is any), at
     full resolution: it is taken *before* halving, since what halving throws away is what the skip is
-    for. h is the skip at half the height and width, by a convolution with stride 2 or by pooling,
-    with no activation after it.
+    for. h is the skip at half the height and width, by a convolution with stride 2 or by pooling.
 
     Args:
         in_channels, out_channels: before and after, multiples of 8.
@@ -66,9 +65,9 @@ class UpBlock(nn.Module):
     """Twice the resolution, the skip beside it, residual blocks over both.
 
     x is enlarged first (nearest or bilinear, with or without a convolution after it, or a transposed
-    convolution; no activation). Then the skip, as it is, is concatenated to it along the channels, in
-    whichever order: in_channels + skip_channels channels. The first ResidualBlock takes all of them
-    and returns out_channels.
+    convolution). Then the skip, as it is, is concatenated to it along the channels, in whichever
+    order: in_channels + skip_channels channels. The first ResidualBlock takes all of them and
+    returns out_channels.
 
     Args:
         in_channels: of what comes from below.

@@ -31,11 +31,6 @@ misconception(
 )
 misconception(
     "4.1",
-    "an activation after halving: residual blocks begin with their own",
-    edit=("return self.down(x), x", "return F.relu(self.down(x)), x"),
-)
-misconception(
-    "4.1",
     "the skip is taken before the residual block, not after it",
     edit=(
         "x = attention(block(x, cond))\n        return self.down(x), x",
