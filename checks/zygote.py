@@ -195,7 +195,7 @@ def _run(job: dict, reader, writer, child, sandbox, layers: list) -> None:
     def enter_sandbox():
         os.chdir(job["scratch"])
         if job["role"] == "learner":
-            _forget_environment(job["scratch"])
+            _forget_environment(job["scratch"], sandbox)
             layers.extend(_lock(job, sandbox))
         return layers
 
@@ -207,9 +207,14 @@ def _run(job: dict, reader, writer, child, sandbox, layers: list) -> None:
         os._exit(1)
 
 
-def _forget_environment(scratch: str) -> None:
-    for name in set(os.environ) - {"PATH", "LANG", "LC_ALL", "SYSTEMROOT", "GOMP_SPINCOUNT"}:
-        del os.environ[name]
+def _forget_environment(scratch: str, sandbox) -> None:
+    """Whoever grades may have passwords in it, and what is raised stands in a text for its author."""
+    for name, value in dict(os.environ).items():
+        if name in {"PATH", "LANG", "LC_ALL", "SYSTEMROOT", "GOMP_SPINCOUNT"}:
+            os.environ[name] = value  # elsewhere in memory
+        else:
+            del os.environ[name]
+    sandbox.wipe_first_environment()
     for name in ("HOME", "TMPDIR", "TEMP", "TMP"):
         os.environ[name] = scratch
     tempfile.tempdir = None  # some package may have asked where it is, and Python remembers

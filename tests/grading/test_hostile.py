@@ -171,6 +171,18 @@ def test_nothing_of_the_reference_is_in_memory(impatient, submit):
     assert "FOUND False False" in result.printed
 
 
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs Linux's /proc")
+def test_nothing_of_the_instructors_environment_is_left(impatient, submit):
+    code = (
+        "import os\n"
+        "try: first = open('/proc/self/environ').read().strip('\\0')\n"
+        "except OSError: first = ''\n"
+        "print('LEFT', first, '.', 'PATH' in os.environ, os.environ.keys() & {'USER', 'PWD'})"
+    )
+    result = impatient.grade(NUMBER, submit(NUMBER, at_import(code)))
+    assert "LEFT  . True set()" in result.printed
+
+
 def test_network_and_programs_are_out_of_reach(impatient, submit):
     needs_a_sandbox(impatient, submit)
     code = (
