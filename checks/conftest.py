@@ -17,13 +17,6 @@ _GRADER = pytest.StashKey[Grader]()
 _NAMED = pytest.StashKey[dict[int, dict[str, tuple[str, ...]]]]()
 
 
-def pytest_addoption(parser):
-    group = parser.getgroup("checks", "grading a submission")
-    group.addoption("--submission", help="folder with the chapters to grade")
-    group.addoption("--chapter", type=int, action="append", help="only this chapter; repeatable")
-    group.addoption("--own", action="store_true", help="run on the submission's other chapters")
-
-
 def pytest_configure(config):
     if config.option.help:
         return

@@ -295,6 +295,17 @@ def test_pytest_items(run, wrong, tmp_path):
     assert "def test" not in done.stdout and "Traceback" not in done.stdout
 
 
+def test_pytest_runs_nothing_of_the_submission_by_itself(run, wrong, tmp_path):
+    spy = f"open({str(tmp_path / 'has run')!r}, 'w')"
+    (wrong / "conftest.py").write_text(spy)
+    (wrong / "ch02_embeddings" / "conftest.py").write_text(spy)
+    (wrong / "ch02_embeddings" / "test_it.py").write_text(spy)
+    (wrong / "pytest.ini").write_text("[pytest]\naddopts = --collect-only")
+    done = run("checks", "--submission", wrong, "-k", "ch02-2.1", "-q", module="pytest")
+    assert done.returncode == 0 and "passed" in done.stdout, done.stdout + done.stderr
+    assert not (tmp_path / "has run").exists()
+
+
 def test_pytest_selects_and_stops(run, wrong):
     chosen = run("checks", "--submission", wrong, "-k", "ch02-2.1", "-q", module="pytest")
     count = sum(e.id == "2.1" for e in chapters()[2].experiments)
