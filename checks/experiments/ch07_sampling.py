@@ -23,6 +23,7 @@ CROWD = (8, 3, 12, 14)  # enough numbers for statistics
 FEW = (0.2, 0.3, 0.4, 0.6)  # betas of a short schedule
 EDGES = (0, 1, 2, 10, 11)  # timesteps at the ends of the short schedule, where mistakes hide
 NULL = 5  # label of toy_model's null class
+SINGLE = (1, 1, 3, 6)  # one picture of one channel: axes of length 1 stay
 
 
 def some_labels():
@@ -189,6 +190,7 @@ def pictured(schedule, x, t, y=None, guidance_scale=1.0, target="noise", clip=Tr
 def own_ancestral(impl, schedule, y=None, **options):
     """step(x, t, t_next, noise): a step by the learner's own p_sample."""
     model = toy_model()
+    options = {"variance": "posterior", **options}  # its default is the matter of 7.2
 
     @torch.no_grad()
     def step(x, t, t_next, noise):
@@ -283,7 +285,7 @@ class Wrapped(nn.Module):
 def starting(impl, loop, **options):
     """Where a loop starts: from the noise that it is given, else from its own."""
     model, given = toy_model(), normal(*SHAPE, seed=1)
-    schedule, draw = scheduled(impl, 0.8), drawn(impl, loop)
+    schedule, draw = scheduled(impl, 0.5), drawn(impl, loop)
     # First, since it is the last call that the report shows.
     refused = raises(
         lambda: draw(toy_model(), schedule, SHAPE, noise=normal(1, 2, 3, 6), **options)
@@ -328,7 +330,10 @@ def reported(impl, loop, own=None, **options):
         right = [step(x, t, t - 1, nothing)[1] for t, x in steps]
     return {
         "i": [i for i, _, _, _ in told],
-        "t": [t for _, t, _, _ in told],
+        # As the model was asked, not as the reference does: which timesteps are right is seen elsewhere.
+        "t − the timestep just left": [
+            t - left for (_, t, _, _), (left, _) in zip(told, steps, strict=False)
+        ],
         # Yes or no for each step: which numbers are drawn on the way is free.
         "x_t is the new one": alike([x for _, _, x, _ in told], new),
         "x_0 is the predicted picture": alike([x_0 for *_, x_0 in told], right),
@@ -351,6 +356,7 @@ def under_options(draw):
     return {
         "labels": draw(y),
         "labels, guidance_scale=3": draw(y, guidance_scale=3.0),
+        "labels, guidance_scale=0": draw(y, guidance_scale=0.0),
         "target='v'": draw(None, target="v"),
         "clip=False": draw(None, clip=False),
     }
@@ -365,6 +371,13 @@ def as_own_steps(impl, loop, own, schedule, **how):
         return step_by_step(own(impl, schedule, y, **options), model, out)
 
     return under_options(draw)
+
+
+def of_single(impl, loop, own, **options):
+    """Whether what a loop draws in one step is the learner's own, also where axes have length 1."""
+    model, schedule = toy_model(), scheduled(impl, 0.5)
+    out = drawn(impl, loop)(model, schedule, SINGLE, **options)
+    return step_by_step(own(impl, schedule), model, out)
 
 
 class Gaussian(nn.Module):
@@ -446,7 +459,10 @@ def along_the_line(impl):
         "s = 2.0, one label is that of the null class": impl.guided_prediction(
             toy_model(), x, t, mixed, 2.0
         ),
-        **{f"s = {s}": impl.guided_prediction(toy_model(), x, t, y, s) for s in (0.5, 2.0, 7.5)},
+        "s = 2.0, one picture of label 0": impl.guided_prediction(
+            toy_model(), normal(*SINGLE), timesteps(2), labels(0), 2.0
+        ),
+        **{f"s = {s}": impl.guided_prediction(toy_model(), x, t, y, s) for s in (0.5, 2.0, 15.0)},
     }
 
 
@@ -538,6 +554,11 @@ def added(step, variance, *ts):
     return found
 
 
+def of_one(pair):
+    """The shapes of what a step returns for one picture of one channel."""
+    return {name: list(x.shape) for name, x in zip(("x", "x_0"), stepped(pair), strict=True)}
+
+
 def difference(one, other):
     """one − other, which the report shows as that."""
     return noted(one - other, f"{expression_of(one)} - {expression_of(other)}")
@@ -563,7 +584,12 @@ def both(pairs):
     ),
 )
 def posterior_variance(impl):
-    return added(ancestral(impl), "posterior", 1, 2, 11)
+    step, noise = ancestral(impl), normal(*SHAPE, seed=90)
+    default = difference(step(2, noise=noise)[0], step(2)[0])
+    return {
+        "x with noise − x without, t = 2, no variance given": default,
+        **added(step, "posterior", 1, 2, 11),
+    }
 
 
 @experiment(
@@ -667,7 +693,7 @@ def guided_step(impl):
             {label for call in model.seen for label in call["y"].tolist()}
         ),
         "x_(t−1) is mixed as ever, s = 3.0": mixes(step, 2, some_labels(), guidance_scale=3.0),
-        **{f"x_0, s = {s}": step(2, some_labels(), guidance_scale=s)[1] for s in (1.0, 3.0)},
+        **{f"x_0, s = {s}": step(2, some_labels(), guidance_scale=s)[1] for s in (0.0, 1.0, 3.0)},
         **{
             f"x_0, s = 3.0, t = {t}": step(t, some_labels(), guidance_scale=3.0)[1] for t in (0, 11)
         },
@@ -718,6 +744,9 @@ def asked_properly(impl):
     model, x_t, schedule = toy_model(), normal(*SHAPE), short_schedule(impl)
     # First, since it is the last call that the report shows.
     refused = raises(lambda: impl.p_sample(model, schedule, x_t, 7, variance="small"))
+    single = impl.p_sample(
+        toy_model(), schedule, normal(*SINGLE), 7, labels(0), noise=zeros(*SINGLE)
+    )
     impl.p_sample(model, schedule, x_t, 7, some_labels(), noise=zeros(*SHAPE))
     with_labels = [call for call in model.seen if (call["y"] != NULL).any()]
     call = with_labels[-1] if with_labels else model.seen[-1]
@@ -725,6 +754,7 @@ def asked_properly(impl):
         **modes(lambda model: impl.p_sample(model, schedule, x_t, 7, noise=zeros(*SHAPE))),
         "t": call["t"][: SHAPE[0]],
         "x": pictures_of(call, SHAPE[0]),
+        "one picture of one channel": of_one(single),
         'variance="small"': refused,
     }
 
@@ -742,9 +772,14 @@ def asked_properly(impl):
     ),
 )
 def every_timestep(impl):
-    model = toy_model()
+    model, single = toy_model(), of_single(impl, "p_sample_loop", own_ancestral)
     out = drawn(impl, "p_sample_loop")(model, short_schedule(impl), SHAPE)
-    return {"timesteps": visited(model), "shape": list(out.shape), "dtype": str(out.dtype)}
+    return {
+        "timesteps": visited(model),
+        "shape": list(out.shape),
+        "one picture of one channel is p_sample's": single,
+        "dtype": str(out.dtype),
+    }
 
 
 @experiment(
@@ -904,10 +939,14 @@ def too_many_steps(impl):
 )
 def deterministic_step(impl):
     # The picture is small enough for clipping to do nothing.
-    step = implicit(impl)
+    step, one = implicit(impl), normal(*SINGLE)
+    single = impl.ddim_step(short_schedule(impl), one, 9, 4, normal(*SINGLE, seed=1))
     return {
-        f"x, {t} → {t_next}": step(t, t_next, size=0.5)[0]
-        for t, t_next in ((11, 10), (11, 4), (9, 6), (2, 0), (1, 0))
+        "one picture of one channel": of_one(single),
+        **{
+            f"x, {t} → {t_next}": step(t, t_next, size=0.5)[0]
+            for t, t_next in ((11, 10), (11, 4), (9, 6), (2, 0), (1, 0))
+        },
     }
 
 
@@ -1064,7 +1103,7 @@ def refusing(impl, loop):
     draw, schedule, start = drawn(impl, loop), short_schedule(impl), normal(*SHAPE, seed=1)
     refused = raises(lambda: draw(toy_model(), schedule, SHAPE, steps=13, noise=start))
     alone = raises(lambda: impl.ddim_timesteps(12, 13))  # is the matter of 7.4
-    return {"13 steps of 12 timesteps": "ValueError" if alone == "nothing" else refused}
+    return {"13 steps of 12 timesteps": refused if alone == "ValueError" else "ValueError"}
 
 
 @experiment(
@@ -1079,18 +1118,24 @@ def refusing(impl, loop):
     ),
 )
 def deterministic_walk(impl):
-    schedule, start = short_schedule(impl), normal(*SHAPE, seed=1)
-    step, found = own_implicit(impl, schedule), refusing(impl, "ddim_sample_loop")
-    for steps in (5, 1):
-        model, path = toy_model(), [index(t) for t in impl.ddim_timesteps(12, steps)]
-        out = drawn(impl, "ddim_sample_loop")(
-            model, schedule, SHAPE, None, steps=steps, noise=start
-        )
+    draw, start = drawn(impl, "ddim_sample_loop"), normal(*SHAPE, seed=1)
+    twelve, few = short_schedule(impl), scheduled(impl, *FEW)
+    found = refusing(impl, "ddim_sample_loop")
+    found["one picture of one channel is ddim_step's"] = of_single(
+        impl, "ddim_sample_loop", own_implicit, steps=1
+    )
+    # As many steps as timesteps are a walk of DDIM, too.
+    for schedule, steps in ((few, 4), (twelve, 5), (twelve, 1)):
+        model, step = toy_model(), own_implicit(impl, schedule)
+        path = [index(t) for t in impl.ddim_timesteps(schedule.timesteps, steps)]
+        if all(t > t_next for t, t_next in pairwise(path)):
+            out = draw(model, schedule, SHAPE, None, steps=steps, noise=start)
+            same, own = visited(model) == path, step_by_step(step, model, out)
+        else:  # No walk can follow it: the matter of 7.4.
+            same, own = True, [True] * steps
         found |= {
-            f"{steps} steps: the timesteps are those of ddim_timesteps": visited(model) == path,
-            f"{steps} steps: each is ddim_step's, from its t to the next": step_by_step(
-                step, model, out
-            ),
+            f"{steps} steps: the timesteps are those of ddim_timesteps": same,
+            f"{steps} steps: each is ddim_step's, from its t to the next": own,
         }
     return found
 

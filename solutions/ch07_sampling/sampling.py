@@ -54,7 +54,7 @@ def guided_prediction(
         model: called as model(x_t, t, y); model(x_t, t, None) gives u.
         x_t: (B, C, H, W).
         t: (B,) int64.
-        y: (B,) int64, or None: then the result is u, whatever the scale.
+        y: (B,) int64, classes and perhaps null classes, or None: then the result is u, whatever the scale.
         guidance_scale: s.
 
     Returns:
