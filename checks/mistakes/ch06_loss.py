@@ -585,6 +585,17 @@ misconception(
 )
 misconception(
     "6.4",
+    "without noise=, q_sample is called before the noise is drawn, and mixes in some of its own",
+    edit=(
+        (
+            "    if noise is None:\n        noise = torch",
+            "    given = noise\n    if noise is None:\n        noise = torch",
+        ),
+        ("q_sample(schedule, x_0, t, noise), t, y)", "q_sample(schedule, x_0, t, given), t, y)"),
+    ),
+)
+misconception(
+    "6.4",
     'without noise= and with target="v", the noise that is mixed in is not the one in v',
     edit=(
         (

@@ -360,6 +360,14 @@ misconception(
 )
 misconception(
     "7.2",
+    "alpha_bar_prev is alpha_bars[t - 1], which at t = 0 is the last row of the table: there it is 1",
+    edit=(
+        "per_image(schedule.alpha_bars_prev, steps)",
+        "per_image(schedule.alpha_bars, steps - 1)",
+    ),
+)
+misconception(
+    "7.2",
     "alpha_bar and alpha_bar_prev are exchanged",
     edit=(
         (

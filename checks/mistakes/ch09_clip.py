@@ -335,6 +335,11 @@ misconception(
 )
 misconception(
     "9.5",
+    "similarity[:, labels] is a column for each label of all pictures, not each picture's own number",
+    edit=("similarity[torch.arange(n, device=labels.device), labels]", "similarity[:, labels]"),
+)
+misconception(
+    "9.5",
     "argmin where argmax belongs: the least similar text counts as the match",
     edit=("similarity.argmax(dim=1)", "similarity.argmin(dim=1)"),
 )
