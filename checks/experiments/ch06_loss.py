@@ -810,22 +810,21 @@ def where_the_step_takes_its_chance(impl):
 
     before = torch.get_rng_state()
     first, second = (torch.Generator().manual_seed(5) for _ in range(2))
-    once, again, later = draw(first), draw(second), draw(first)
+
+    def compared(one, other):
+        return {part: told(agree(one[part], other[part])) for part in one}
+
+    # Each at once, so that the call that a report shows is one of the two that are compared.
+    seen, once = {}, draw(first)
+    seen["with generators of one seed"] = compared(once, draw(second))
+    later = draw(first)
+    seen["called again with one of them"] = compared(once, later)
     after = torch.get_rng_state()
     torch.manual_seed(6)
-    unaided, more = draw(), draw()
+    unaided = draw()
+    seen["called twice in a row"] = compared(unaided, draw())
     torch.manual_seed(6)
-    repeated = draw()
-    pairs = {
-        "with generators of one seed": (once, again),
-        "called again with one of them": (once, later),
-        "after the same torch.manual_seed": (unaided, repeated),
-        "called twice in a row": (unaided, more),
-    }
-    seen = {
-        says: {part: agree(one[part], other[part]) for part in one}
-        for says, (one, other) in pairs.items()
-    }
+    seen["after the same torch.manual_seed"] = compared(unaided, draw())
     both = {part: torch.cat([once[part], later[part]]) for part in once}
     return {
         **seen,

@@ -137,18 +137,24 @@ def draws(draw):
         torch.manual_seed(seed)
         return draw(None)
 
+    def compared(one, other):
+        return told("the same" if torch.equal(one, other) else "different")
+
+    # Each at once, so that the call that a report shows is one of the two that are compared.
     generator = torch.Generator().manual_seed(5)
     one, state = draw(generator), torch.get_rng_state()
-    after, again, other = draw(generator), seeded(5), seeded(6)
+    later = compared(one, draw(generator))
+    again, other = compared(one, seeded(5)), compared(one, seeded(6))
     untouched = torch.equal(torch.get_rng_state(), state)
-    default, default_again = by_default(1), by_default(1)
+    default = by_default(1)
+    default_again = compared(default, by_default(1))
     return {
-        "same generator, same result": torch.equal(one, again),
-        "another seed, same result": torch.equal(one, other),
-        "same generator, the next draw is the same": torch.equal(one, after),
+        "with generators of one seed": again,
+        "with generators of two seeds": other,
+        "twice with one generator": later,
         "a generator leaves torch's own alone": untouched,
-        "without: torch.manual_seed decides": torch.equal(default, default_again),
-        "without: the next draw is the same": torch.equal(default_again, draw(None)),
+        "without one, after the same torch.manual_seed": default_again,
+        "without one, called again": compared(default, draw(None)),
     }
 
 
