@@ -400,9 +400,15 @@ def settings(optimizer, model):
 )
 def adamw(impl):
     model = net()
+
+    def in_words(made):
+        rate, first, second, decay = settings(made, model)[0]
+        return told(f"lr {rate:g}, betas {first:g} and {second:g}, weight_decay {decay:g}")
+
     optimizer = impl.make_optimizer(model, 3e-3, betas=(0.8, 0.95), weight_decay=0.3)
-    plain = impl.make_optimizer(model, 2e-3)
-    without = impl.make_optimizer(model, 2e-3, weight_decay=0.0)
+    given = in_words(optimizer)
+    plain = in_words(impl.make_optimizer(model, 2e-3))
+    without = in_words(impl.make_optimizer(model, 2e-3, weight_decay=0.0))
     group = optimizer.param_groups[0]
     # Newer versions of torch have AdamW as a kind of Adam, with a switch.
     decoupled = isinstance(optimizer, torch.optim.AdamW) or bool(
@@ -410,9 +416,9 @@ def adamw(impl):
     )
     return {
         "AdamW": decoupled,
-        "given": settings(optimizer, model)[0],
-        "by default": settings(plain, model)[0],
-        "without weight decay": settings(without, model)[0],
+        "given": given,
+        "by default": plain,
+        "without weight decay": without,
         "eps": f"{group.get('eps', -1):g}",  # as text: of numbers so small, any two would be equal
         "amsgrad": bool(group.get("amsgrad")),
         "maximize": bool(group.get("maximize")),
@@ -928,10 +934,11 @@ def fixed_by_the_seed(impl):
         seeded(run)
         a_validation(impl, losses, net(), loader, seed=seed)
         calls = losses.validated
+        handed = [(call["x"], call["noise"]) for call in calls]
         drawn.append(
             (
                 torch.cat([call["t"] for call in calls]),
-                torch.cat([call["noise"] for call in calls]),
+                torch.cat([torch.zeros_like(x) if z is None else z for x, z in handed]),
                 [len(call["t"]) for call in calls],
             )
         )
@@ -939,6 +946,7 @@ def fixed_by_the_seed(impl):
     share = (t[:1000] == t[1000:2000]).double().mean().item()
     axes = {"channels": 1, "rows": 2, "columns": 3}
     return {
+        "noise is handed to p_losses": all(z is not None for _, z in handed),
         "timesteps of each batch": sizes,
         "timesteps, type": str(t.dtype),
         "timesteps, from and to": [int(t.min()), int(t.max())],
