@@ -65,7 +65,7 @@ def templates(impl):
         "a {class} beside a {class}",
     ]
     return {
-        **{text: impl.class_prompts(names, text) for text in given},
+        **{text: [told(one) for one in impl.class_prompts(names, text)] for text in given},
         "no place": [raises(lambda t=t: impl.class_prompts(names, t)) for t in ("a photo", "")],
     }
 
