@@ -29,8 +29,9 @@ def explain(
 ) -> dict[str, tuple[str, ...]]:
     """For each failed experiment, by name, the mistakes that explain it, as sentences; () for none.
 
-    First one mistake, then two, that explain *everything* seen, what passed included. Where there are
-    none, for each experiment that tells enough, the one mistake, then the pair, that alone fits there.
+    First one mistake, then several that have nothing to do with each other, then two that have: together
+    they explain *everything* seen, what passed included. Where there are none, each experiment may still
+    have one mistake all of whose effects are seen, or, if it tells enough, one or a pair that fits there.
 
     Args:
         seconds: for looking at pairs, of which there are many.
@@ -43,6 +44,9 @@ def explain(
     for candidate in search.singles:
         if search.fits(candidate, everything):
             return {s.experiment.name: search.says(candidate) for s in failed}
+    apart = {s.experiment.name: search.all_of_one(s, everything) for s in failed}
+    if all(apart.values()):
+        return {name: search.says(candidate) for name, candidate in apart.items()}
     telling = [s for s in failed if "error" in s.answer or largest(s.answer["observed"]) >= 8]
     alone = {s.experiment.name: search.best(search.singles, s, everything) for s in telling}
     for candidate in search.pairs(everything):
@@ -58,7 +62,7 @@ def explain(
         # Numbers within a margin fit many pairs, and rule out none.
         if alone[s.experiment.name] is None and not left_to_chance(s.answer.get("observed")):
             alone[s.experiment.name] = search.best(search.pairs([s]), s, everything)
-    return {s.experiment.name: search.says(alone.get(s.experiment.name) or ()) for s in failed}
+    return {name: search.says(alone.get(name) or candidate) for name, candidate in apart.items()}
 
 
 def explains(reference: Reference, mistakes: tuple[int, ...], seen: list[Seen]) -> bool:
@@ -198,6 +202,19 @@ class _Search:
         scores = {c: sum(self.gives(c, other) for other in everything) for c in fitting}
         best = [c for c in fitting if scores[c] == max(scores.values())]
         return self.needed(best[0], s) if len(best) == 1 else ()
+
+    def all_of_one(self, s: Seen, everything: list[Seen]) -> tuple[int, ...]:
+        """The one mistake that gives what is seen here and wherever it changes anything, else ().
+
+        What else has failed then has other reasons.
+        """
+        found = [
+            (k,)
+            for k in self.visible
+            if self.gives((k,), s)
+            and all(self.gives((k,), other) for other in everything if self.touches(k, other))
+        ]
+        return found[0] if len(found) == 1 else ()
 
     def says(self, candidate: tuple[int, ...]) -> tuple[str, ...]:
         return tuple(self.known[k].says for k in candidate)

@@ -147,6 +147,19 @@ def test_a_missing_name_is_a_failure_that_says_so(grader, submit):
     assert "embeddings.py has no ClassEmbedding" in second[0].symptom
 
 
+def test_mistakes_in_three_exercises_are_named_one_by_one(grader, submit):
+    """As many as somebody makes who grades a whole chapter at the end; few numbers tell of any of them."""
+    text = edited(solution(8), "except (RuntimeError, AssertionError)", "except RuntimeError")
+    text = edited(text, "betas=betas, weight_decay=weight_decay)", "betas=betas)")
+    text = edited(text, "total += loss.detach() * len(x_0)", "total += loss.detach()")
+    text = edited(text, "return float(total) / images", "return float(total) / len(loader)")
+    failed = [r for r in grader.grade(8, submit(8, text)).results if r.verdict == FAILED]
+    says = {r.experiment.id: " ".join(r.mistakes) for r in failed}
+    assert "only a RuntimeError" in says["8.1"]
+    assert "weight decay is not handed on" in says["8.2"]
+    assert "each batch counts the same" in says["8.4"]
+
+
 def test_a_missing_return_is_told(grader, submit):
     text = edited(solution(5), "    return torch.linspace(", "    torch.linspace(")
     text = edited(text, "return cls(linear_beta", "cls(linear_beta")
