@@ -6,6 +6,8 @@ import json
 import os
 import unicodedata
 import xml.etree.ElementTree as ET
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -200,19 +202,30 @@ class Roster:
                 for known in _known_as(cell):
                     lines.setdefault(known, set()).add(number)
         whose: dict[int, int] = {}
-        # GitHub Classroom puts the assignment before each: ddpm-anna-m, ddpm-ben.
-        before = os.path.commonprefix(names).rpartition("-")  # noqa: RUF071 (letter by letter)
-        assignment = "".join(before[:2]) if len(names) > 1 else ""
+        assignments = _assignments(names)
         for index, name in enumerate(names):
-            found = [
-                {*lines[part]}.pop()
-                for part in map(_plain, (name, name.removeprefix(assignment), *name.split("_")))
-                if len(lines.get(part, ())) == 1
-            ]
-            if len(set(found)) == 1 and found[0] not in whose:
-                whose[found[0]] = index
+            inner = [name.removeprefix(a) for a in assignments if name.startswith(a)]
+            ways = [[name, *name.split("_")], *([each] for each in inner)]
+            found = next(filter(None, ({*_lines_of(way, lines)} for way in ways)), set())
+            if len(found) == 1 and not found <= whose.keys():
+                whose[found.pop()] = index
         joined = [(person, whose.get(number)) for number, person in enumerate(self.people)]
         return joined, [index for index in range(len(names)) if index not in whose.values()]
+
+
+def _assignments(names: list[str]) -> list[str]:
+    """What GitHub Classroom puts before each name, if it does: "ddpm-" of ddpm-anna-m and ddpm-ben."""
+    starts = Counter(n[: k + 1] for n in names for k, letter in enumerate(n) if letter == "-")
+    return sorted(
+        (s for s, count in starts.items() if count > 1 and 2 * count > len(names)), key=len
+    )
+
+
+def _lines_of(parts: list[str], lines: dict[str, set[int]]) -> Iterator[int]:
+    """The lines that a part of a name has for itself."""
+    for part in map(_plain, parts):
+        if len(lines.get(part, ())) == 1:
+            yield from lines[part]
 
 
 def _known_as(cell: str) -> set[str]:

@@ -318,6 +318,11 @@ def test_the_assignment_that_github_puts_before_each_name_is_left_out():
     people = Roster(["login", "name"], [["anna-m", "Anna M"], ["ben", "Ben M"]])
     lines, strangers = people.joined(["ddpm-ch2-anna-m", "ddpm-ch2-ben", "ddpm-ch2-dora"])
     assert [index for _, index in lines] == [0, 1] and strangers == [2]
+    # Something that is not from GitHub beside them; all of those handed in called anna; one alone.
+    assert people.joined(["ddpm-anna-m", "ddpm-ben", "my-notes"])[1] == [2]
+    people = Roster(["login"], [["anna-m"], ["anna-k"], ["schmidt"]])
+    assert people.joined(["ddpm-anna-m", "ddpm-anna-k"])[1] == []
+    assert people.joined(["müller-schmidt"])[1] == [0]
 
 
 UNCLOSED = b'id,name\n17,"Anna' + b"\n18,Ben" * 30000
