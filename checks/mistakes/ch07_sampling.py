@@ -160,6 +160,14 @@ misconception(
 # One ancestral step.
 
 misconception(
+    "7.1",
+    "labels that are all 0 are taken for none: `not y.any()` asks for values, no labels are None",
+    edit=(
+        "    if y is None or guidance_scale == 1:",
+        "    if y is not None and not y.any():\n        y = None\n    if y is None or guidance_scale == 1:",
+    ),
+)
+misconception(
     "7.2", "x_0 is not clipped", edit=("x_0 = x_0.clamp(-1, 1) if clip else x_0", "x_0 = x_0 * 1")
 )
 misconception(
@@ -585,6 +593,14 @@ misconception(
 # The ancestral loop.
 
 misconception(
+    "7.2",
+    "a scale of 0 becomes 1 in the step: guidance_scale or 1.0",
+    edit=(
+        "guided_prediction(model, x_t, steps, y, guidance_scale)",
+        "guided_prediction(model, x_t, steps, y, guidance_scale or 1.0)",
+    ),
+)
+misconception(
     "7.3",
     "where a generator is given, the loop forgets the noise that it should start from",
     edit=(
@@ -875,6 +891,14 @@ misconception(
 
 # Timesteps.
 
+misconception(
+    "7.3",
+    "axes of length 1 are lost in the loop (squeeze): one picture of one channel is no batch any more",
+    edit=(
+        "                callback(i, t, x_t, x_0)\n    return x_t\n\n\ndef ddim_timesteps",
+        "                callback(i, t, x_t, x_0)\n    return x_t.squeeze()\n\n\ndef ddim_timesteps",
+    ),
+)
 misconception(
     "7.4",
     "leading spacing (0, T / steps, …): the walk starts below T − 1, where noise is not yet pure",
@@ -1553,6 +1577,17 @@ misconception(
 
 # DPM-Solver++.
 
+misconception(
+    "7.6",
+    "with as many steps as timesteps the walk is an ancestral one: DDIM adds no noise there either",
+    edit=(
+        "    visited = ddim_timesteps(schedule.timesteps, steps)\n    x_t = _start(model, shape, noise=noise",
+        "    visited = ddim_timesteps(schedule.timesteps, steps)\n    if steps == schedule.timesteps:\n"
+        '        options = guidance_scale, target, "posterior", clip, noise, generator, device, callback\n'
+        "        return p_sample_loop(model, schedule, shape, y, *options)\n"
+        "    x_t = _start(model, shape, noise=noise",
+    ),
+)
 misconception(
     "7.7",
     "the x_0 of the step before is not used: that is DDIM, of first order",
