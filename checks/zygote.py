@@ -194,6 +194,8 @@ def _run(job: dict, reader, writer, child, sandbox, layers: list) -> None:
 
     def enter_sandbox():
         os.chdir(job["scratch"])
+        # Python remembers where it found room for temporary files; what lies here is removed in the end.
+        tempfile.tempdir = job["scratch"]
         if job["role"] == "learner":
             _forget_environment(job["scratch"], sandbox)
             layers.extend(_lock(job, sandbox))
@@ -217,7 +219,6 @@ def _forget_environment(scratch: str, sandbox) -> None:
     sandbox.wipe_first_environment()
     for name in ("HOME", "TMPDIR", "TEMP", "TMP"):
         os.environ[name] = scratch
-    tempfile.tempdir = None  # some package may have asked where it is, and Python remembers
 
 
 def _lock(job: dict, sandbox) -> list[str]:

@@ -7,6 +7,7 @@ import re
 import struct
 import subprocess
 import sys
+import tempfile
 import threading
 
 import numpy as np
@@ -145,6 +146,16 @@ def test_a_missing_name_is_a_failure_that_says_so(grader, submit):
     second = [r for r in result.results if r.experiment.id == "2.2"]
     assert {r.verdict for r in second} == {FAILED}
     assert "embeddings.py has no ClassEmbedding" in second[0].symptom
+
+
+def test_no_temporary_file_is_left(tmp_path, monkeypatch):
+    """Chapter 8 writes checkpoints, those of the reference too."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    with Grader() as grader:
+        assert grader.grade(8, ROOT / "solutions").points == chapters()[8].points
+        assert list(tmp_path.iterdir())
+    assert not list(tmp_path.iterdir())
 
 
 def test_mistakes_in_three_exercises_are_named_one_by_one(grader, submit):
