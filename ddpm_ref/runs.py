@@ -150,7 +150,10 @@ class Run:
 
     def last_checkpoint(self) -> dict | None:
         """How far the last checkpoint is, in numbers; None where there is none. They are written after it."""
-        beside = self.checkpoint("last").with_suffix(".json")
+        return self._beside("last")
+
+    def _beside(self, checkpoint: str) -> dict | None:
+        beside = self.checkpoint(checkpoint).with_suffix(".json")
         return self._read_json(f"checkpoints/{beside.name}") if beside.is_file() else None
 
     def metrics(self) -> list[dict[str, float]]:
@@ -170,8 +173,7 @@ class Run:
 
     def metrics_of(self, checkpoint: str) -> dict[str, float] | None:
         """The row of the last epoch that a checkpoint has behind it, None where there is none."""
-        beside = self.checkpoint(checkpoint).with_suffix(".json")
-        about = self._read_json(f"checkpoints/{beside.name}") if beside.is_file() else {}
+        about = self._beside(checkpoint) or {}
         rows = [row for row in self.metrics() if row["epoch"] <= about.get("epoch", math.inf)]
         return rows[-1] if rows else None
 

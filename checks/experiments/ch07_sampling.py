@@ -565,6 +565,23 @@ def of_one(pair):
     return {name: list(x.shape) for name, x in zip(("x", "x_0"), stepped(pair), strict=True)}
 
 
+def noise_of(step):
+    """What noise step(noise=…, generator=…) adds to pictures of the shape of CROWD, and where it is from."""
+    calm = step(noise=zeros(*CROWD))
+    sigma = (step(noise=ones(*CROWD)) - calm).mean()
+    if not sigma.abs() > 1e-3:
+        sigma = torch.ones_like(sigma)
+    by_generator = step(generator=torch.Generator().manual_seed(5))
+    both = step(noise=zeros(*CROWD), generator=torch.Generator().manual_seed(5))
+    return {
+        "noise": character((step() - calm) / sigma),
+        # With a generator some programs go another way than without.
+        "noise, with a generator": character((by_generator - calm) / sigma),
+        "noise given, and a generator: it is the given one": rms(both - calm) < 1e-4,
+        "sources": draws(lambda generator: step(generator=generator)),
+    }
+
+
 def difference(one, other):
     """one − other, which the report shows as that."""
     return noted(one - other, f"{expression_of(one)} - {expression_of(other)}")
@@ -718,22 +735,10 @@ def guided_step(impl):
 def own_noise(impl):
     model, schedule, x_t = toy_model(), short_schedule(impl), normal(*CROWD)
 
-    def step(t, **options):
-        return stepped(impl.p_sample(model, schedule, x_t, t, **options))[0]
+    def step(**options):
+        return stepped(impl.p_sample(model, schedule, x_t, 6, **options))[0]
 
-    calm = step(6, noise=zeros(*CROWD))
-    sigma = (step(6, noise=ones(*CROWD)) - calm).mean()
-    if not sigma.abs() > 1e-3:
-        sigma = torch.ones_like(sigma)
-    by_generator = step(6, generator=torch.Generator().manual_seed(5))
-    both = step(6, noise=zeros(*CROWD), generator=torch.Generator().manual_seed(5))
-    return {
-        "noise": character((step(6) - calm) / sigma),
-        # With a generator some programs go another way than without.
-        "noise, with a generator": character((by_generator - calm) / sigma),
-        "noise given, and a generator: it is the given one": rms(both - calm) < 1e-4,
-        "sources": draws(lambda generator: step(6, generator=generator)),
-    }
+    return noise_of(step)
 
 
 @experiment(
@@ -1068,18 +1073,7 @@ def own_noise_of_ddim(impl):
     def step(**options):
         return stepped(impl.ddim_step(schedule, x_t, 8, 4, prediction, eta=1.0, **options))[0]
 
-    calm = step(noise=zeros(*CROWD))
-    sigma = (step(noise=ones(*CROWD)) - calm).mean()
-    if not sigma.abs() > 1e-3:
-        sigma = torch.ones_like(sigma)
-    by_generator = step(generator=torch.Generator().manual_seed(5))
-    both = step(noise=zeros(*CROWD), generator=torch.Generator().manual_seed(5))
-    return {
-        "noise": character((step() - calm) / sigma),
-        "noise, with a generator": character((by_generator - calm) / sigma),
-        "noise given, and a generator: it is the given one": rms(both - calm) < 1e-4,
-        "sources": draws(lambda generator: step(generator=generator)),
-    }
+    return noise_of(step)
 
 
 @experiment(
