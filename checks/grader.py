@@ -16,7 +16,6 @@ from checks.workers import Pool, TimedOut, Worker
 
 NOT_STARTED, PASSED, FAILED = "not started", "passed", "failed"
 CRASHED, TIMED_OUT = "crashed", "timed out"
-VERDICTS = (PASSED, FAILED, CRASHED, TIMED_OUT, NOT_STARTED)
 NO_FILE = "there is no file"
 NO_IMPORT = "it cannot be imported"
 GARBLED = "something else than the grader wrote to the grader's channel"
@@ -37,7 +36,7 @@ class Result:
 
     Attributes:
         experiment: which.
-        verdict: one of `VERDICTS`.
+        verdict: PASSED, FAILED, CRASHED, TIMED_OUT or NOT_STARTED.
         symptom: what was expected and what was seen, in sentences.
         call: the call that was made, to be pasted into Python.
         frames: of a crash, the lines in the learner's files.

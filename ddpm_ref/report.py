@@ -73,7 +73,7 @@ def write_report(run: Run, painter: Painter, path: Path) -> None:
             f"<p>{last['images_seen']:,.0f} images seen in {last['epoch']:.0f} epochs and "
             f"{last['seconds']:,.0f} seconds; validation loss {last['val_loss']:.4f}.</p>"
         )
-    if evaluation := run.evaluation():
+    if evaluation := run.numbers("evaluation.json"):
         with _complete(run, "evaluation.json"):
             parts += ["<h2>Scores</h2>", _scores(evaluation)]
             seen = evaluation.get("images_seen")

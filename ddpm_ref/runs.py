@@ -195,10 +195,6 @@ class Run:
             writer.writerows(rows)
         write_atomically(self.folder / "metrics.csv", text.getvalue().encode())
 
-    def evaluation(self) -> dict | None:
-        """What the last `evaluate` measured, if there was one."""
-        return self.numbers("evaluation.json")
-
     def numbers(self, name: str) -> dict | None:
         """What a command wrote down in a file of that name; None when it never ran."""
         return self._read_json(name) if (self.folder / name).is_file() else None

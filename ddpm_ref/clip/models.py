@@ -28,7 +28,6 @@ from ddpm_ref.shipped import PICTURES, WEIGHTS, shipped_clip
 DEFAULT, DEFAULT_WEIGHTS = "ViT-B-32", "openai"
 PATIENCE = 3.0  # seconds that a server has to answer in
 VOCABULARY = 49408  # tokens of open_clip's tokenizer
-END = VOCABULARY - 1
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,6 @@ def captioned_grid(
     columns: int,
     marks: Sequence[bool | None] = (),
     titles: Sequence[str] = (),
-    wanted: int = 80,
 ) -> Image.Image:
     """Pictures in rows, each with a line of its own below it.
 
@@ -27,10 +26,9 @@ def captioned_grid(
         columns: pictures a row.
         marks: for each picture True (✓), False (✗) or None: nothing.
         titles: of the columns.
-        wanted: pixels a picture, about.
     """
     height, width = x.shape[-2:]
-    zoom = zoom_for(width, wanted)
+    zoom = zoom_for(width, 80)
     font = ImageFont.load_default(11)
     lines = list(captions)
     cell_w = max(width * zoom, *(int(font.getlength(line)) + 14 for line in lines)) + 2 * GAP

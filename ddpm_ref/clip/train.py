@@ -45,12 +45,12 @@ class Captioned:
     colours: Tensor | None = None
 
     @classmethod
-    def of(cls, dataset: str, images: ImageSet, first: int = 0, seed: int = 0) -> "Captioned":
+    def of(cls, dataset: str, images: ImageSet, first: int = 0) -> "Captioned":
         """The captions of a data set: of `shapes` also the colours, of others the classes."""
         if dataset != "shapes":
             return cls(images)
         indices = np.arange(first, first + len(images.labels))
-        return cls(images, torch.from_numpy(shapes.colour_of(indices, seed)))
+        return cls(images, torch.from_numpy(shapes.colour_of(indices)))
 
 
 def caption(classes: Sequence[str], label: int, colour: int, rng: np.random.Generator) -> tuple:
