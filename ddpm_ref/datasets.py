@@ -20,7 +20,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from ddpm_ref import shapes
-from ddpm_ref.errors import UserError, closest_hint, readable
+from ddpm_ref.errors import UserError, closest_hint, first_line, readable
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,7 @@ def _from_torchvision(name: str, data_dir: Path, test: bool) -> tuple[Tensor, Te
                 if new:
                     shutil.rmtree(data_dir, ignore_errors=True)
                 raise UserError(
-                    f"Could not get {name} into {data_dir} ({_first_line(error)}): connect to the network, "
+                    f"Could not get {name} into {data_dir} ({first_line(error)}): connect to the network, "
                     "or give --data-dir a folder that already holds torchvision's files, or with "
                     "--dataset folder one of pictures; --dataset shapes needs none of it."
                 ) from error
@@ -281,7 +281,3 @@ def _patience(seconds: float):
         yield
     finally:
         socket.setdefaulttimeout(before)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")

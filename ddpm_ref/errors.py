@@ -23,6 +23,11 @@ def readable(what: str):
         raise UserError(f"{what}: {error}.") from error
 
 
+def first_line(error: Exception) -> str:
+    """What an error of another library says, as a part of a sentence; its kind when it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+
+
 def closest_hint(word: str, choices) -> str:
     """Which choices there are, and which of them looks most like `word`, if any does."""
     choices = [str(choice) for choice in choices]

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ddpm_ref.data import to_image
-from ddpm_ref.errors import UserError
+from ddpm_ref.errors import UserError, first_line
 
 
 class FidAndKid:
@@ -41,10 +41,9 @@ class FidAndKid:
                     feature=feature, reset_real_features=False, subsets=50
                 )
         except Exception as error:  # a package missing behind it, or a download
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
             raise UserError(
-                f"--fid cannot get its Inception network ({reason}): connect to the network, or leave "
-                "it out."
+                f"--fid cannot get its Inception network ({first_line(error)}): connect to the network, "
+                "or leave it out."
             ) from error
         self.metrics, self.device, self.real_n = (fid.to(device), kid.to(device)), device, len(real)
         self._show(real, real=True)

@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from ddpm_ref.errors import UserError, closest_hint
+from ddpm_ref.errors import UserError, closest_hint, first_line
 from ddpm_ref.files import in_half_precision, load_weights, read_tensors, write_tensors
 from ddpm_ref.shipped import PICTURES, WEIGHTS, shipped_clip
 
@@ -112,7 +112,7 @@ def _from_open_clip(name: str, weights: str, device) -> ClipModel:
             clip = open_clip.create_model(made_of, require_pretrained=True, **options)
             tokenizer = open_clip.get_tokenizer(made_of)
     except Exception as error:  # from a dozen libraries; whatever it is, there is no model
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".: ")
+        reason = first_line(error).rstrip(".: ")
         # A RuntimeError tells how the weights do not fit; of other files torch says how to run their code.
         if Path(weights).is_file() and not isinstance(error, RuntimeError):
             reason = "no weights can be read from that file"
