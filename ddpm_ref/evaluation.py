@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ddpm_ref.painting import Painter
 from ddpm_ref.presets import SampleConfig
+from ddpm_ref.recipes import steps_of
 from ddpm_ref.referee import Referee
 from ddpm_ref.scores import class_accuracy, frechet_distance
 
@@ -38,8 +39,9 @@ def evaluate(
 
     Returns:
         What `ddpm evaluate --json` writes: n, class_accuracy, worst_class, worst_class_accuracy,
-        class_accuracies, frechet_distance, the same with `_guided` at guidance_scale, then
-        judge_accuracy and judge_n (the judge on held-out real pictures), sampler, steps, seed.
+        class_accuracies, frechet_distance, frechet_n (drawn and real), the same with `_guided` at
+        guidance_scale (and guidance_interval), then judge_accuracy and judge_n (the judge on held-out
+        real pictures), sampler, steps, eta, seed.
     """
     y = torch.arange(n) % len(painter.classes)
     noise = painter.noise(n, seed)
@@ -58,7 +60,7 @@ def evaluate(
         "judge_accuracy": referee.accuracy,
         "judge_n": referee.n,
         "sampler": how.sampler,
-        "steps": painter.config.diffusion.timesteps if how.sampler == "ddpm" else how.steps,
+        "steps": steps_of(how, painter.config),
         "eta": how.eta,
         "seed": seed,
     }

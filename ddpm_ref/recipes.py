@@ -4,7 +4,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from ddpm_ref.borrowed import accepted
-from ddpm_ref.diffusion import NoiseSchedule
+from ddpm_ref.diffusion import TARGETS, NoiseSchedule
 from ddpm_ref.errors import UserError, closest_hint, readable
 from ddpm_ref.presets import RunConfig, SampleConfig
 from ddpm_ref.sampling import SAMPLERS
@@ -19,7 +19,7 @@ def read_recipe(values: dict, source: Path) -> RunConfig:
     """
     try:
         config = RunConfig.from_dict(values)
-        if config.diffusion.target not in ("noise", "v"):
+        if config.diffusion.target not in TARGETS:
             raise UserError(f"its recipe has diffusion.target = {config.diffusion.target!r}.")
         make_schedule(config)
         with_sampling(config)

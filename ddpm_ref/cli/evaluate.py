@@ -8,7 +8,7 @@ import typer
 from rich.table import Table
 
 from ddpm_ref import console
-from ddpm_ref.cli.clip import make_jury, show_clip_scores
+from ddpm_ref.cli.clip import Templates, make_jury, show_clip_scores
 from ddpm_ref.cli.common import (
     Checkpoint,
     Code,
@@ -68,14 +68,7 @@ def evaluate(
         str | None,
         typer.Option(help="A tag, or a file with its weights.", show_default=False),
     ] = None,
-    templates: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--template",
-            help='The caption of a class; repeat it to average several. Default: "a photo of a {class}".',
-            show_default=False,
-        ),
-    ] = None,
+    templates: Templates = None,
     pictures: Annotated[
         Path | None,
         typer.Option(
