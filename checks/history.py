@@ -10,6 +10,7 @@ from pathlib import Path
 
 from checks.catalogue import ROOT
 from checks.files import Problem, read_json, write_json
+from checks.grader import NOT_STARTED, PASSED
 
 FILE = ROOT / ".checks.json"
 
@@ -34,9 +35,9 @@ class History:
         changes = {"failures": {}, "hints": {}}
         for result in results:
             name = result.experiment.name
-            if result.verdict == "passed":
+            if result.verdict == PASSED:
                 changes["failures"][name] = changes["hints"][name] = 0
-            elif result.verdict != "not started":
+            elif result.verdict != NOT_STARTED:
                 changes["failures"][name] = self.failures(name) + 1
         self._write(changes)
 

@@ -39,10 +39,11 @@ from pathlib import Path
 
 import yaml
 
+from checks.catalogue import ROOT
 from checks.files import Problem
 from checks.notation import Unreadable, plain
 
-FOLDER = Path(__file__).resolve().parent.parent / "docs" / "questions"
+FOLDER = ROOT / "docs" / "questions"
 KEYS = "keys.json"
 # What the expressions of keys may import: the reference, and what it is written in.
 ROOMS = ("ddpm_ref", "torch", "math")

@@ -103,9 +103,7 @@ def _experiment(result: Result, feedback: str, submission: Path | None) -> None:
     out.print(line)
     if result.note:
         _indented(f"note: {result.note}", "yellow")
-    if result.verdict == NOT_STARTED or feedback == "pass":
-        return
-    if result.verdict == PASSED:
+    if result.verdict in (PASSED, NOT_STARTED) or feedback == "pass":
         return
     _indented(result.symptom)
     for frame in result.frames:

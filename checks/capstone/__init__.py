@@ -20,7 +20,7 @@ from checks import channel
 from checks.catalogue import ROOT, chapters
 from checks.compare import is_array
 from checks.files import Problem
-from checks.grader import Grader, error_text, frames, how_it_ended, submission_folder
+from checks.grader import GARBLED, Grader, error_text, frames, how_it_ended, submission_folder
 from checks.reference import cannot_run
 from checks.workers import Pool, TimedOut, Worker
 
@@ -171,7 +171,7 @@ class _Side:
         except TimedOut:
             self.trouble = f"it was not done after {patience:.0f} seconds"
         except channel.Garbled:
-            self.trouble = "something else than the grader wrote to the grader's channel"
+            self.trouble = GARBLED
         except channel.Ended:
             if self._worker.layers is None:
                 self.trouble = str(cannot_run(self._worker.printed()))

@@ -3,13 +3,13 @@
 import html
 import json
 from functools import cache
-from pathlib import Path
 
 import yaml
 
 from docs.tools.markup import markdown_code
+from docs.tools.sources import ROOT
 
-RESULTS = Path(__file__).resolve().parent.parent.parent / "benchmarks" / "results"
+RESULTS = ROOT / "benchmarks" / "results"
 
 
 @cache

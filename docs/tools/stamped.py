@@ -5,9 +5,9 @@ import hashlib
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+from docs.tools.sources import ROOT
+
 FOLDER = ROOT / "docs" / "figures"
 
 
