@@ -432,8 +432,7 @@ class Bench:
         }
         console.out.print(
             f"{name}, {title}: accuracy {accuracy:.1%}, Fréchet distance {row['frechet_distance']:.3f}, "
-            f"kernel distance {row['kernel_distance']:.4f} (n = {n:,})",
-            markup=False,
+            f"kernel distance {row['kernel_distance']:.4f} (n = {n:,})"
         )
         return row
 
@@ -569,8 +568,7 @@ def main(arguments: list[str]) -> int:
                 bench.show()
             console.out.print(
                 f"Stopped after {clock.passed():.1f} minutes; what is finished is in {options.out}. "
-                f"To go on:\n  python benchmarks/cifar10.py {shlex.join(arguments)}",
-                markup=False,
+                f"To go on:\n  python benchmarks/cifar10.py {shlex.join(arguments)}"
             )
             return 128 + signals[0] if signals else MORE_TO_DO
         except KeyboardInterrupt:

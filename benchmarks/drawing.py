@@ -115,7 +115,7 @@ def main() -> None:
             write_json(out, found)
             shares = (f"{row[key]:.1%}" for key in ("class_accuracy", "worst_class_accuracy"))
             table.add_row(name, *shares, f"{row['frechet_distance']:.2f}", f"{row['calls']:.0f}")
-            console.out.print(f"{name}: right {row['class_accuracy']:.1%}", markup=False)
+            console.out.print(f"{name}: right {row['class_accuracy']:.1%}")
         console.out.print(table)
 
 

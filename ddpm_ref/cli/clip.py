@@ -75,8 +75,7 @@ def warn_of_unknown_words(model, prompt: str) -> None:
         console.out.print(
             f"The CLIP {model.name} has never seen {', '.join(map(repr, unknown))}, and takes no notice "
             f"(it knows: {', '.join(sorted(w for w in model.words if len(w) > 2))})."
-            + (" --clip-model ViT-B-32 knows English." if model.name in PICTURES else ""),
-            markup=False,
+            + (" --clip-model ViT-B-32 knows English." if model.name in PICTURES else "")
         )
 
 

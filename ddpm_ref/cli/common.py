@@ -40,7 +40,7 @@ class _Commands(TyperGroup):
                     raise
                 console.problem(f"{type(error).__name__}: {error}".rstrip(": "))
                 for line in lines:
-                    console.out.print(f"  {line}", markup=False)
+                    console.out.print(f"  {line}")
                 raise typer.Exit(1) from None
             console.problem(
                 "There is not enough memory for this: take smaller batches or pictures, or fewer of them."

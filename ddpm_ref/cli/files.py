@@ -72,7 +72,7 @@ def info(model: Model = None, checkpoint: Checkpoint = "last", json_file: Json =
     if note := painter.about.get("note"):
         rows["made by"] = note
     for name, value in rows.items():
-        console.out.print(f"{name:16} {value}", markup=False)
+        console.out.print(f"{name:16} {value}")
     if json_file:
         write_json(json_file, rows | {"parameters": parameters, "config": config.to_dict()})
 
