@@ -169,8 +169,8 @@ class UNet(nn.Module):
 
     On the way up, the first residual block of a level gets, beside what comes from below, what the
     last residual block of the same resolution returned on the way down. Each skip is used once.
-    The head is GroupNorm (8 groups), SiLU, and a 3×3 convolution with bias that starts at zero, with
-    no activation after it: a fresh network gives exactly 0, a trained one is unbounded. Nothing
+    The head is GroupNorm (8 groups, say), SiLU, and a 3×3 convolution with bias that starts at zero,
+    with no activation after it: a fresh network gives exactly 0, a trained one is unbounded. Nothing
     mixes the images of a batch (no BatchNorm). What is made is used, and used once: there are no
     layers left over, and none that does the work of two. All of this is the same in training and in
     eval mode, and nothing is kept from one call to the next.
