@@ -137,7 +137,7 @@ def arms(images: int, quick: bool = False) -> dict[str, Arm]:
         found[name] = Arm(name, what, list(found)[-1], config)
     weighted = replace(config, preset="min-snr", train=replace(config.train, min_snr_gamma=5.0))
     found["min-snr"] = Arm("min-snr", "loss weighed by min-SNR, gamma 5", "cifar10", weighted)
-    # As it comes with the package, trained for less long than the others.
+    # The net that comes with the package, trained for less long than the others.
     small = preset("cifar10-small")
     small = replace(small, train=replace(small.train, images=min(images, small.train.images)))
     found["cifar10-small"] = Arm("cifar10-small", "a net for processors", None, small)

@@ -58,4 +58,5 @@ def misconception(
             must occur exactly once.
         equal: why no experiment can see it (equal by algebra); it is listed, and the tests make sure
             that it really is not seen.
+        draws: name of its picture in docs/gallery, where it has one; see `checks.gallery`.
     """

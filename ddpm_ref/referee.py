@@ -30,7 +30,7 @@ class Referee:
         judge: the classifier.
         accuracy: its share of right answers on the held-out pictures.
         n: how many those are.
-        features: (n, 64) of the held-out pictures.
+        features: (n, D) of the held-out pictures; D is the judge's.
         real: the held-out pictures, None where nobody needs them.
     """
 

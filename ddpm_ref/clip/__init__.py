@@ -1,7 +1,7 @@
 """CLIP: scores with known labels, best of n, guidance by text. `clip.clip` is chapter 9.
 
-`models` loads CLIP models, `train` makes the small one that comes with the package, `drawing` and
-`report` are what the commands in `commands` do.
+`models` loads CLIP models, `train` makes the small one that comes with the package, `loss` puts one into
+training; `drawing`, `scores`, `pictures` and `fid` are what the commands do, `ddpm_ref.cli` calls them.
 """
 
 from ddpm_ref.clip.clip import (
