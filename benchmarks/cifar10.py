@@ -31,7 +31,7 @@ from rich.table import Table
 from torch import Tensor
 
 from ddpm_ref import console
-from ddpm_ref.data import split_dataset, to_image, to_model_range
+from ddpm_ref.data import to_image, to_model_range
 from ddpm_ref.datasets import DATASETS, ImageSet, has_test_part, load_dataset
 from ddpm_ref.errors import UserError
 from ddpm_ref.files import read_tensors, write_json, write_tensors
@@ -214,9 +214,7 @@ class Bench:
         self.results = self._begin()
         self.arms = arms(options.images, options.quick)
         self.images, self.test = self._pictures()
-        self.first_half, self.second_half = (
-            self.images.subset(part) for part in split_dataset(len(self.images.labels), 0.5)
-        )
+        self.first_half, self.second_half = self.images.split(0.5)
         self.judge = self._referee("referee", self.images)
         self.half_judge = self._referee("referee-half", self.first_half)
         self.real, _ = self.half_judge.look_at(to_model_range(self.test.images))

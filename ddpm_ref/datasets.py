@@ -20,6 +20,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from ddpm_ref import shapes
+from ddpm_ref.data import split_dataset
 from ddpm_ref.errors import UserError, closest_hint, first_line, readable
 
 
@@ -44,6 +45,11 @@ class ImageSet:
     def subset(self, indices: list[int]) -> "ImageSet":
         """The same set with these images only."""
         return replace(self, images=self.images[indices], labels=self.labels[indices])
+
+    def split(self, val_fraction: float, seed: int = 0) -> tuple["ImageSet", "ImageSet"]:
+        """What `split_dataset` gives to training, and what it holds back."""
+        train, val = split_dataset(len(self.labels), val_fraction, seed)
+        return self.subset(train), self.subset(val)
 
 
 DATASETS = ("shapes", "cifar10", "mnist", "fashion-mnist", "folder")

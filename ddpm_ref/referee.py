@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ddpm_ref.data import split_dataset, to_model_range
+from ddpm_ref.data import to_model_range
 from ddpm_ref.datasets import ImageSet, has_test_part, load_dataset
 from ddpm_ref.errors import UserError, closest_hint
 from ddpm_ref.judge import KINDS, Judge, PhotoJudge, load_judge, save_judge
@@ -79,8 +79,7 @@ def appoint_referee(
         given = given or shipped_judge(data, real.classes)
     else:
         everything = load_dataset(data.dataset, **size, progress=reading)
-        train, val = split_dataset(len(everything.labels), data.val_fraction, split_seed)
-        learn, real = everything.subset(train), everything.subset(val)
+        learn, real = everything.split(data.val_fraction, split_seed)
     if len(real.labels) < 2:
         raise UserError(
             f"To measure by there must be at least 2 pictures that the model has not learnt, and there are "
@@ -95,11 +94,7 @@ def appoint_referee(
         given = kept
     if given is not None:
         judge = load_judge(given)
-        if judge.classes and judge.classes != tuple(real.classes):
-            raise UserError(
-                f"{given} judges {', '.join(judge.classes)}, but these pictures are of "
-                f"{', '.join(real.classes)}: give a judge of the same data set."
-            )
+        _must_know(judge, real, given, data.dataset)
     else:
         if learn is None:
             learn = load_dataset(data.dataset, **size, size=data.size, progress=reading)
@@ -108,18 +103,27 @@ def appoint_referee(
         judge = train_judge(learn, device=device, progress=progress("training the judge", "steps"))
         if kept:
             save_judge(judge, kept)
-    wanted = {"channels": real.images.shape[1], "num_classes": len(real.classes)}
-    if not wanted.items() <= judge.shape.items():
-        raise UserError(
-            f"{given} judges {judge.shape['num_classes']} classes of pictures with "
-            f"{judge.shape['channels']} channels, but {data.dataset} has {wanted['num_classes']} with "
-            f"{wanted['channels']}: give a judge of the same data set."
-        )
     judge = judge.to(device)
     order = torch.randperm(len(real.labels), generator=torch.Generator().manual_seed(0))[:held_out]
     features, guessed = judge.look_at(to_model_range(real.images[order]))
     right = (guessed == real.labels[order]).double()
     return Referee(judge, right.mean().item(), len(right), features, real.subset(order.tolist()))
+
+
+def _must_know(judge: Judge, real: ImageSet, file: Path, dataset: str) -> None:
+    """Raise UserError when a judge from a file is one of other pictures than these."""
+    if judge.classes and judge.classes != tuple(real.classes):
+        raise UserError(
+            f"{file} judges {', '.join(judge.classes)}, but these pictures are of "
+            f"{', '.join(real.classes)}: give a judge of the same data set."
+        )
+    wanted = {"channels": real.images.shape[1], "num_classes": len(real.classes)}
+    if not wanted.items() <= judge.shape.items():
+        raise UserError(
+            f"{file} judges {judge.shape['num_classes']} classes of pictures with "
+            f"{judge.shape['channels']} channels, but {dataset} has {wanted['num_classes']} with "
+            f"{wanted['channels']}: give a judge of the same data set."
+        )
 
 
 def train_judge(

@@ -43,11 +43,11 @@ def clip_train(
     if json_file == out.with_suffix(".json"):
         raise UserError(f"{json_file} holds what is in {out}: give --json another name.")
     from ddpm_ref.clip.models import read_small, write_small
-    from ddpm_ref.clip.train import SETTINGS, Captioned, train_clip, vocabulary, zero_shot
+    from ddpm_ref.clip.train import SETTINGS, train_clip, vocabulary, zero_shot
     from ddpm_ref.runs import command_line, make_folder
 
     make_folder(out.parent)
-    learn, held_out = _captioned(dataset, data_dir, image_size, Captioned)
+    learn, held_out = _captioned(dataset, data_dir, image_size)
     bar = console.tracker("training CLIP")
     began = time.monotonic()
     clip, tokens = train_clip(learn, steps, seed, pick_device(device), bar)
@@ -67,9 +67,9 @@ def clip_train(
         write_json(json_file, result)
 
 
-def _captioned(dataset: str, data_dir: Path | None, image_size: int | None, kind):
+def _captioned(dataset: str, data_dir: Path | None, image_size: int | None):
     """Pictures to learn from and held-out ones, with what their captions say."""
-    from ddpm_ref.data import split_dataset
+    from ddpm_ref.clip.train import Captioned
     from ddpm_ref.datasets import SHAPES_TEST_FROM, has_test_part, load_dataset
 
     where = dict(data_dir=data_dir, image_size=image_size)
@@ -78,6 +78,5 @@ def _captioned(dataset: str, data_dir: Path | None, image_size: int | None, kind
     if has_test_part(dataset, data_dir):
         real = load_dataset(dataset, **where, test=True, size=2000)
     else:
-        train, val = split_dataset(len(learn.labels), 0.1, 0)
-        learn, real = learn.subset(train), learn.subset(val)
-    return kind.of(dataset, learn), kind.of(dataset, real, first=SHAPES_TEST_FROM)
+        learn, real = learn.split(0.1)
+    return Captioned.of(dataset, learn), Captioned.of(dataset, real, first=SHAPES_TEST_FROM)

@@ -270,7 +270,6 @@ def judge(
     `evaluate` trains a small one by itself where it needs one; this keeps one in a file of its own,
     for `evaluate --judge FILE`.
     """
-    from ddpm_ref.data import split_dataset
     from ddpm_ref.datasets import has_test_part, load_dataset
     from ddpm_ref.judge import KINDS, save_judge
     from ddpm_ref.presets import DataConfig
@@ -288,9 +287,7 @@ def judge(
     images = replace(images, flip=images.flip and flip)
     if not has_test_part(dataset, data_dir):
         with readable("A judge cannot be trained on these images"):
-            images = images.subset(
-                split_dataset(len(images.labels), DataConfig.val_fraction, seed)[0]
-            )
+            images, _ = images.split(DataConfig.val_fraction, seed)
     trained = train_judge(
         *(images, steps, seed, pick_device(device), console.tracker("training the judge")),
         kind=kind,
