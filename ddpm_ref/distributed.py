@@ -35,18 +35,13 @@ class World:
     def is_main(self) -> bool:
         return self.rank == 0
 
-    def share(self, batch_size: int) -> int:
-        """How many images of a batch each process takes.
-
-        Raises:
-            UserError: when the batch cannot be shared out evenly.
-        """
+    def must_share(self, batch_size: int) -> None:
+        """Raise UserError when a batch cannot be shared out evenly."""
         if batch_size % self.size:
             raise UserError(
                 f"A batch of {batch_size} cannot be shared by {self.size} processes: "
                 f"choose a --batch-size that {self.size} divides."
             )
-        return batch_size // self.size
 
     def any(self, flag: bool) -> bool:
         """Whether it is so in any of the processes; all of them have to ask."""

@@ -358,7 +358,7 @@ def fast_batches(
     place = device
     if device.type == "cuda" and images.images.nbytes > torch.cuda.mem_get_info(device)[0] / 4:
         place = torch.device("cpu")
-    world.share(config.train.batch_size)
+    world.must_share(config.train.batch_size)
     return DeviceBatches(
         images.images,
         images.labels,

@@ -69,9 +69,9 @@ def test_batches_go_on_where_they_are_told_to_once():
 
 
 def test_a_batch_that_cannot_be_shared_out():
-    assert World(0, 4).share(12) == 3
+    World(0, 4).must_share(12)
     with pytest.raises(UserError, match=r"batch of 10 .* 4 processes.*--batch-size"):
-        World(0, 4).share(10)
+        World(0, 4).must_share(10)
 
 
 class Together(World):
