@@ -77,13 +77,8 @@ KNOBS = (
     ("cosine", "cosine schedule", {"diffusion": ["schedule"]}),
     ("cifar10", "v prediction: the preset cifar10", {"diffusion": ["target"]}),
 )
-ORDER = (
-    "seed",
-    "cifar10",
-    *(name for name, *_ in KNOBS[:-1]),
-    "min-snr",
-    "cifar10-small",
-)  # what matters most first
+# What matters most first.
+ORDER = ("seed", "cifar10", *(name for name, *_ in KNOBS[:-1]), "min-snr", "cifar10-small")
 
 # Ways to draw with one model, beside those of the arms: the sampler's settings, and whether a tenth of the
 # pictures has to do.

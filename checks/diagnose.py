@@ -156,9 +156,8 @@ class _Search:
         if answer.get("error", {}).get("type") == "LookupError":
             return False  # two edits of the same place
         if answer.get("other_names"):
-            return (
-                False  # a mistake in the layers themselves, which the learner's code does not make
-            )
+            # A mistake in the layers themselves, which the learner's code does not make.
+            return False
         if s.passed:
             return not self.reference.touched(s.experiment, candidate, s.fill)
         return same(answer, s.answer)

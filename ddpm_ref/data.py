@@ -191,9 +191,8 @@ class DeviceBatches:
         self.images, self.labels = images[indices].to(device), labels[indices].to(device)
         self.batch_size, self.flip, self.generator = batch_size, flip, generator
         self.rank, self.world = rank, world
-        self.first = (
-            0  # batches to skip in the next epoch, when an interrupted one is taken up again
-        )
+        # Batches to skip in the next epoch, when an interrupted one is taken up again.
+        self.first = 0
 
     def __len__(self) -> int:
         return len(self.labels) // self.batch_size

@@ -161,9 +161,7 @@ def _from_torchvision(name: str, data_dir: Path, test: bool) -> tuple[Tensor, Te
             raise UserError(
                 f"Cannot write to {data_dir} ({error}): choose another --data-dir."
             ) from error
-        except (
-            Exception
-        ) as error:  # torchvision raises RuntimeError, URLError, OSError, zlib.error, …
+        except Exception as error:  # RuntimeError, URLError, OSError, zlib.error, …
             if attempt == 2:
                 if new:
                     shutil.rmtree(data_dir, ignore_errors=True)

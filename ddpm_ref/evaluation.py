@@ -1,5 +1,6 @@
 """Measuring a model: does a picture that was asked to be a star show a star?"""
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -69,9 +70,8 @@ def evaluate(
 def _scores(x: Tensor, y: Tensor, referee: Referee, classes: tuple[str, ...], suffix: str) -> dict:
     features, guessed = referee.judge.look_at(x)
     accuracy, each = class_accuracy(guessed, y, len(classes))
-    asked = {
-        name: share for name, share in zip(classes, each, strict=True) if share == share
-    }  # no NaN
+    pairs = zip(classes, each, strict=True)
+    asked = {name: share for name, share in pairs if not math.isnan(share)}
     worst = min(asked, key=asked.get)
     scores = {
         "class_accuracy": accuracy,

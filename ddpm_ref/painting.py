@@ -48,9 +48,8 @@ class Painter:
             UserError: when there is no such class.
         """
         lower = [name.lower() for name in self.classes]
-        by_position = not any(
-            name.isdecimal() for name in lower
-        )  # the names are numbers themselves
+        # Not where the names are numbers themselves.
+        by_position = not any(name.isdecimal() for name in lower)
         found = []
         for name in names:
             if name in self.classes:  # "Cat" and "cat" may be two of them

@@ -271,9 +271,8 @@ def _with_border(images: Tensor, share: float) -> Tensor:
 def _random_crops(pixels: Tensor, chosen: Tensor, size: torch.Size, mirrored: Tensor) -> Tensor:
     """Of the chosen images with a border, (B, C, H, W) at random places; `mirrored`: (B,) bool."""
     device, count = pixels.device, len(chosen)
-    rows, columns = (
-        torch.arange(s, device=device).expand(count, s) for s in size
-    )  # (B, H), (B, W)
+    # (B, H) and (B, W)
+    rows, columns = (torch.arange(s, device=device).expand(count, s) for s in size)
     columns = torch.where(mirrored[:, None], columns.flip(1), columns)
     rows = rows + torch.randint(pixels.shape[-2] - size[0] + 1, (count, 1), device=device)
     columns = columns + torch.randint(pixels.shape[-1] - size[1] + 1, (count, 1), device=device)

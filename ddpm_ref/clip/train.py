@@ -184,9 +184,8 @@ def _with_strangers(rows: Tensor, rng: np.random.Generator) -> Tensor:
     """Put an unknown word somewhere into some of the captions, so that free text does not confuse."""
     rows = rows.clone()
     for k in np.flatnonzero(rng.random(len(rows)) < STRANGER_SHARE):
-        place = int(
-            rng.integers(1, int(rows[k].argmax()) + 1)
-        )  # after the beginning, before the end
+        # After the beginning, before the end.
+        place = int(rng.integers(1, int(rows[k].argmax()) + 1))
         rows[k, place + 1 :] = rows[k, place:-1].clone()
         rows[k, place] = 0
     return rows
