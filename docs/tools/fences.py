@@ -15,7 +15,7 @@ from functools import wraps
 from pymdownx.inlinehilite import InlineHiliteException
 from pymdownx.superfences import SuperFencesException
 
-from checks.catalogue import chapters
+from checks.catalogue import find
 from docs.tools import interactive as figures_with_controls
 from docs.tools import measured, sources
 from docs.tools import mistakes as known
@@ -51,10 +51,7 @@ def mistakes(source: str) -> str:
 
 @_loud
 def exercises(source: str) -> str:
-    number = int(source)
-    if number not in chapters():
-        return "<p>The exercises of this chapter are still being cut.</p>"
-    return known.exercises(chapters()[number])
+    return known.exercises(find(int(source)))
 
 
 @_loud

@@ -2,7 +2,7 @@
 
 import html
 
-from checks.catalogue import Chapter, Misconception, chapters, spoilt
+from checks.catalogue import Chapter, Misconception, find, spoilt
 from checks.gallery import picture_of
 from docs.tools.markup import difference, markdown_code
 
@@ -13,9 +13,7 @@ def render(number: int, root: str) -> str:
     Args:
         root: the way from the page to the root of the site, such as "../../".
     """
-    chapter = chapters().get(number)
-    if chapter is None:
-        return "<p>The known mistakes of this chapter are still being collected.</p>"
+    chapter = find(number)
     counted = [m for m in chapter.misconceptions if m.equal is None]
     parts = [
         f"<p>The grader knows {len(counted)} mistakes of this chapter by name. The tests of the course make "

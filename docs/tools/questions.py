@@ -9,7 +9,7 @@ import html
 import markdown
 
 from checks.notation import plain
-from checks.questions import Choice, Numeric, Open, Question, keys, load, numbers, shown
+from checks.questions import Choice, Numeric, Open, Question, keys, load, shown
 
 
 class Text:
@@ -39,8 +39,6 @@ class Text:
 
 def render(number: int) -> str:
     """All questions of a chapter as HTML; chapter 0 is the self-test."""
-    if number not in numbers():
-        return "<p>The questions of this chapter are still being written.</p>"
     text, known = Text(), keys(number=number)
     forms = [
         _form(question, place, text, known) for place, question in enumerate(load(number), start=1)

@@ -7,12 +7,13 @@ import shlex
 import pytest
 import typer
 import yaml
+from pymdownx.superfences import SuperFencesException
 
 from checks.catalogue import chapters
 from checks.cli import app as grader
 from checks.questions import load
 from ddpm_ref.cli import app as reference
-from docs.tools import check, figures, measured, sources
+from docs.tools import check, fences, figures, measured, sources
 from docs.tools.questions import render
 
 MAKE = re.search(
@@ -158,6 +159,12 @@ def test_code_in_a_question_keeps_its_lines(number):
     fences = sum(question.question.count("\n```\n") for question in load(number))
     made = render(number)
     assert fences > 0 and made.count("<pre>") == fences and "```" not in made
+
+
+@pytest.mark.parametrize("fence", [fences.questions, fences.mistakes, fences.exercises])
+def test_a_chapter_that_does_not_exist_ends_the_build(fence):
+    with pytest.raises(SuperFencesException, match="12"):
+        fence("12")
 
 
 def test_the_times_agree_wherever_they_are_told():
