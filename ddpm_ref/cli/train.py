@@ -282,10 +282,8 @@ def train_and_show(
 ) -> Path:
     """Train into a folder, with all that a person sees of it; exits when it is interrupted."""
     from ddpm_ref.data import split_dataset
-    from ddpm_ref.datasets import is_fetched
     from ddpm_ref.distributed import join_world, leave_world
-    from ddpm_ref.jobs import Hooks
-    from ddpm_ref.launch import fit_to_dataset, train, train_borrowed
+    from ddpm_ref.launch import train, train_borrowed
     from ddpm_ref.precision import select_precision
     from ddpm_ref.recipes import make_model
     from ddpm_ref.runs import Run, must_be_new
@@ -296,14 +294,7 @@ def train_and_show(
     if not world.is_main:
         console.out.quiet = True
     where = world.device or pick_device(device)
-    # Several processes that download into one folder spoil each other's files.
-    with world.first_alone() if is_fetched(config.data.dataset) else nullcontext():
-        config, images = fit_to_dataset(config, console.tracker("reading images", "files"))
-    if images.skipped:
-        first = ", ".join(images.skipped[:3]) + (", …" if len(images.skipped) > 3 else "")
-        console.out.print(
-            f"Skipped {len(images.skipped)} files that are no readable images: {first}"
-        )
+    config, images = _read_images(config, world)
     knobs = config.train
     if borrowed.is_borrowed() and world.size > 1:
         raise UserError(
@@ -330,27 +321,9 @@ def train_and_show(
     with console.training_view(knobs.images) as view, console.signals() as signals:
         if resume and (rows := Run(folder).metrics()):
             view.set_done(rows[-1]["images_seen"])
-
-        def on_epoch(state, row):
-            console.out.print(
-                f"epoch {state.epoch}: {state.images_seen:,} images, {row['seconds']:.0f} s, "
-                f"training loss {row['train_loss']:.4f}, validation loss {row['val_loss']:.4f}"
-            )
-            view.show(folder / "samples" / f"epoch-{state.epoch:04d}.png", config.model.image_size)
-            if summary_writer and world.is_main:
-                with summary_writer(str(folder / "tensorboard")) as writer:
-                    for name, value in row.items():
-                        writer.add_scalar(name, value, state.images_seen)
-
-        hooks = Hooks(
-            on_step=view.on_step,
-            on_epoch=on_epoch,
-            on_pause=lambda state: view.set_done(state.images_seen),
-            validating=view.validating,
-            interrupted=lambda: bool(signals),
-        )
+        hooks = _hooks(view, signals, config, folder, summary_writer if world.is_main else None)
         if borrowed.is_borrowed():
-            train_borrowed(config, images, folder, where, on_epoch)
+            train_borrowed(config, images, folder, where, hooks.on_epoch)
             finished = True
         else:
             finished = train(config, images, folder, where, world, hooks, resume)
@@ -367,6 +340,46 @@ def train_and_show(
         number = signals[0] if signals else signal.SIGTERM  # another process's
         raise typer.Exit(128 + number)
     return folder
+
+
+def _read_images(config, world):
+    """The recipe as these images need it, and the images."""
+    from ddpm_ref.datasets import is_fetched
+    from ddpm_ref.launch import fit_to_dataset
+
+    # Several processes that download into one folder spoil each other's files.
+    with world.first_alone() if is_fetched(config.data.dataset) else nullcontext():
+        config, images = fit_to_dataset(config, console.tracker("reading images", "files"))
+    if images.skipped:
+        first = ", ".join(images.skipped[:3]) + (", …" if len(images.skipped) > 3 else "")
+        console.out.print(
+            f"Skipped {len(images.skipped)} files that are no readable images: {first}"
+        )
+    return config, images
+
+
+def _hooks(view, signals: list[int], config, folder: Path, summary_writer):
+    """What a person sees while it trains, and what TensorBoard is given."""
+    from ddpm_ref.jobs import Hooks
+
+    def on_epoch(state, row):
+        console.out.print(
+            f"epoch {state.epoch}: {state.images_seen:,} images, {row['seconds']:.0f} s, "
+            f"training loss {row['train_loss']:.4f}, validation loss {row['val_loss']:.4f}"
+        )
+        view.show(folder / "samples" / f"epoch-{state.epoch:04d}.png", config.model.image_size)
+        if summary_writer:
+            with summary_writer(str(folder / "tensorboard")) as writer:
+                for name, value in row.items():
+                    writer.add_scalar(name, value, state.images_seen)
+
+    return Hooks(
+        on_step=view.on_step,
+        on_epoch=on_epoch,
+        on_pause=lambda state: view.set_done(state.images_seen),
+        validating=view.validating,
+        interrupted=lambda: bool(signals),
+    )
 
 
 def _summary_writer():
