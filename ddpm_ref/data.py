@@ -60,7 +60,7 @@ def split_dataset(n: int, val_fraction: float = 0.1, seed: int = 0) -> tuple[lis
     same split, and torch's global random state is left alone.
 
     Raises:
-        ValueError: when nothing would be left to train on.
+        ValueError: when val_fraction is not in [0, 1), or nothing would be left to train on.
     """
     n_val = max(1, round(val_fraction * n))
     if not 0 <= val_fraction < 1 or not 0 < n_val < n:
@@ -123,7 +123,8 @@ def make_loaders(
         num_workers: processes that prepare batches; 0 for none.
 
     Raises:
-        ValueError: when the training part does not fill one batch.
+        ValueError: when batch_size is below 1 or the training part does not fill one batch, and as in
+            `split_dataset`.
     """
     train, val = split_dataset(len(images), val_fraction, seed)
     if batch_size < 1 or len(train) < batch_size:
