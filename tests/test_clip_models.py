@@ -4,6 +4,7 @@ import contextlib
 import socket
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -258,6 +259,16 @@ def test_nobody_listens(monkeypatch):
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     assert not reachable()
+
+
+def test_a_clip_loss_that_has_no_clip_names_no_option_of_other_commands(monkeypatch):
+    monkeypatch.setattr(models_module, "nothing_was_ever_fetched", lambda: True)
+    monkeypatch.setattr(models_module, "reachable", lambda: False)
+    recipe = tiny.config(clip_loss=0.5)
+    recipe = replace(recipe, data=replace(recipe.data, dataset="folder"))
+    with pytest.raises(UserError, match="--clip-loss needs the CLIP ViT-B-32") as told:
+        ClipLoss(tiny.Dial(0.3), recipe, ("cat", "dog"), make_schedule(recipe), "cpu")
+    assert "--clip-weights" not in str(told.value)
 
 
 def test_the_clip_loss_by_hand(small):

@@ -12,10 +12,22 @@ from torch import Tensor, nn
 
 from ddpm_ref.clip.clip import class_prompts, encode_images
 from ddpm_ref.clip.drawing import texts_of
-from ddpm_ref.clip.models import DEFAULT, load_clip
+from ddpm_ref.clip.models import DEFAULT, ClipModel, load_clip
 from ddpm_ref.diffusion import NoiseSchedule, per_image, predict_x0
+from ddpm_ref.errors import UserError
 from ddpm_ref.presets import RunConfig
 from ddpm_ref.shipped import pictures_of
+
+
+def _clip_of(pictures: str | None, device) -> ClipModel:
+    """The small CLIP for the pictures, or open_clip's usual one."""
+    try:
+        return load_clip(pictures or DEFAULT, device=device)
+    except UserError as error:  # it names options that a training does not have
+        raise UserError(
+            f"--clip-loss needs the CLIP {pictures or DEFAULT} for these pictures, which is not to be had "
+            "here: connect to the network, or train without it."
+        ) from error
 
 
 class ClipLoss(nn.Module):
@@ -39,7 +51,7 @@ class ClipLoss(nn.Module):
         super().__init__()
         self.model, self.schedule = model, schedule
         self.weight, self.target = config.train.clip_loss, config.diffusion.target
-        known = load_clip(pictures_of(config.data, classes) or DEFAULT, device=device)
+        known = _clip_of(pictures_of(config.data, classes), device)
         # In a tuple, so that neither is a part of what is trained and averaged.
         self._clip = (known.clip, texts_of(known, class_prompts(classes)))
 
