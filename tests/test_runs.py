@@ -3,6 +3,7 @@
 import itertools
 import json
 import math
+import shutil
 import sys
 from dataclasses import replace
 
@@ -279,6 +280,13 @@ def test_a_new_length_is_kept(tmp_path):
     run = tiny.make_run(tmp_path / "run", images=60)
     launch.train(tiny.config(images=120), tiny.shapes(), run.folder, resume=True)
     assert run.config().train.images == 120
+
+
+def test_a_run_whose_pictures_were_taken_away_goes_on(tmp_path):
+    run = tiny.make_run(tmp_path / "run", images=60)
+    shutil.rmtree(run.folder / "samples")
+    assert launch.train(tiny.config(images=120), tiny.shapes(), run.folder, resume=True)
+    assert list((run.folder / "samples").glob("*.png"))
 
 
 def test_two_processes_do_not_train_in_one_folder(tmp_path):
