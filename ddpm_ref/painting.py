@@ -173,8 +173,11 @@ def load_painter(
     about = header.get("about") if isinstance(header, dict) else None
     if not isinstance(about, dict) or not {"config", "classes"} <= about.keys():
         raise UserError(f"{path} holds no diffusion model of this program.")
-    config, classes = read_recipe(about["config"], path), tuple(about["classes"])
-    if len(classes) != config.model.num_classes or not all(isinstance(c, str) for c in classes):
+    config, classes = read_recipe(about["config"], path), about["classes"]
+    if not isinstance(classes, list) or not all(isinstance(c, str) for c in classes):
+        raise UserError(f"{path} is damaged: what it names as classes is no list of names.")
+    classes = tuple(classes)
+    if len(classes) != config.model.num_classes:
         raise UserError(
             f"{path} is damaged: it names {len(classes)} classes for {config.model.num_classes}."
         )

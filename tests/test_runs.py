@@ -459,6 +459,15 @@ def test_no_painter_from_a_file_of_something_else(tmp_path):
             load_painter(path)
 
 
+@pytest.mark.parametrize("classes", [None, 10, "abcdefghij", list(range(10)), ["a", "b"]], ids=repr)
+def test_no_painter_when_the_classes_are_no_names(tmp_path, run, classes):
+    tensors, header = read_tensors(run.checkpoint("last"))
+    header["about"]["classes"] = classes
+    write_tensors(tmp_path / "odd.safetensors", tensors, header)
+    with pytest.raises(UserError, match=r"odd\.safetensors is damaged"):
+        load_painter(tmp_path / "odd.safetensors")
+
+
 def test_no_painter_when_weights_and_recipe_disagree(tmp_path, run):
     tensors, header = read_tensors(run.checkpoint("last"))
     header["about"]["config"]["model"]["base_width"] = 16
