@@ -142,8 +142,9 @@ def _is_a(value, wanted) -> bool:
             return all(_is_a(v, each[0]) for v in value)
         return len(value) == len(each) + 1 and all(map(_is_a, value, (*each, last)))
     if wanted in (int, float):
-        fits = isinstance(value, int) or (wanted is float and isinstance(value, float))
-        return fits and not isinstance(value, bool)
+        if isinstance(value, float):
+            return wanted is float and math.isfinite(value)
+        return isinstance(value, int) and not isinstance(value, bool)
     return isinstance(value, wanted)
 
 

@@ -311,6 +311,7 @@ DAMAGES = {
     "half an interval": (("sample", "guidance_interval"), [3], "sample.guidance_interval"),
     "steps in words": (("sample", "steps"), "ten", "sample.steps"),
     "true for a number": (("train", "batch_size"), True, "train.batch_size"),
+    "a scale that is no number": (("sample", "guidance_scale"), math.nan, "sample.guidance_scale"),
     "no model": (("model",), None, "model"),
 }
 
