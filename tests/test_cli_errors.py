@@ -150,6 +150,8 @@ WRONG = {
     "numbers into a folder": "evaluate run --n 2 --steps 1 --json bare",
     "weights over a checkpoint": "export run run/checkpoints/last.safetensors",
     "a judge over a checkpoint": "judge run/checkpoints/best.safetensors --steps 3",
+    "a report over the recipe of a run": "report run --out run/config.json",
+    "numbers over those of a checkpoint": "info run --json run/checkpoints/last.json",
     "weights beside numbers": "export run mine.safetensors",
     "a CLIP and its numbers in one file": "clip-train new.safetensors --json new.json",
     "images without end": f"train --out new --images {400 * '9'}",

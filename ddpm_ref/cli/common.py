@@ -115,6 +115,13 @@ def place(option: str, path: Path | None) -> Path | None:
         raise UserError(
             f"{option} cannot write {path}: {folder} may not be written to, choose another place."
         )
+    # What a training goes on by. Numbers and pictures of a run may be written anew.
+    beside = path.absolute().parent
+    kept = beside.name == "checkpoints"
+    run = beside.parent if kept else beside
+    kept = kept or path.name in ("config.json", "metrics.csv")
+    if kept and (run / "config.json").is_file() and (run / "checkpoints").is_dir():
+        raise UserError(f"{path} belongs to a run, which could not go on: choose another name.")
     return path
 
 
@@ -142,8 +149,6 @@ def _weights_file(path: Path) -> Path:
     if path.suffix != ".safetensors":
         raise UserError(f"The name of the file must end in .safetensors, got {path.name}.")
     place("The file", path)
-    if path.parent.name == "checkpoints" and (path.parent.parent / "config.json").is_file():
-        raise UserError(f"{path} belongs to a run, which could not go on: choose another name.")
     beside = path.with_suffix(".json")
     if beside.exists() and not path.exists():
         raise UserError(
