@@ -163,6 +163,7 @@ WRONG = {
     "scores of another shape": "report badscores",
     "kind of judge": "judge new.safetensors --kind vit",
     "width of a judge": "judge new.safetensors --kind photo --width 0",
+    "width of a judge that has one": "judge new.safetensors --steps 3 --width 8",
     "missing judge": "evaluate run --n 2 --steps 1 --judge nowhere.safetensors",
     "model as a judge": "evaluate run --n 2 --steps 1 --judge run/checkpoints/last.safetensors",
     "judge steps": "judge new.safetensors --steps 0",

@@ -281,6 +281,8 @@ def judge(
         at_least("--steps", steps, 3)
     if width is not None:
         at_least("--width", width, 1)
+        if kind == "small":
+            raise UserError("--width goes with --kind photo and large: small has one width.")
     make_folder(out.parent)
     reading = console.tracker("reading images", "files")
     images = load_dataset(dataset, data_dir, image_size, progress=reading)
