@@ -44,8 +44,9 @@ def joined(module, classes, dim):
     They may be columns, for one-hot vectors, a table of the real classes and a null vector, or as
     many vectors as there are classes.
     """
-    vectors = [p for p in module.parameters() if tuple(p.shape) in ((dim,), (1, dim))]
-    shaped = {tuple(p.shape): p.data for p in module.parameters()}
+    learnt = [p for p in module.parameters() if p.requires_grad]  # frozen ones are frequencies
+    vectors = [p for p in learnt if tuple(p.shape) in ((dim,), (1, dim))]
+    shaped = {tuple(p.shape): p.data for p in learnt}
     columns = shaped.get((dim, classes + 1))
     table, null = shaped.get((classes, dim)), shaped.get((dim,), shaped.get((1, dim)))
     one_by_one = len(vectors) == classes + 1

@@ -26,6 +26,27 @@ VARIANTS = {
             "        frequencies = torch.as_tensor(listed, device=i.device)\n",
         )
     ],
+    (2, "a frozen phase beside a null vector of its own"): [
+        (
+            "        self.half = dim // 2\n",
+            "        self.half = dim // 2\n"
+            "        phase = torch.tensor([0.0, math.pi / 2]).repeat_interleave(self.half)\n"
+            "        self.phase = nn.Parameter(phase, requires_grad=False)\n",
+        ),
+        (
+            "torch.cat([angles.sin(), angles.cos()], dim=1)  #",
+            "torch.sin(torch.cat([angles, angles], dim=1) + self.phase)  #",
+        ),
+        (
+            "        self.table = nn.Embedding(num_classes + 1, dim)\n",
+            "        self.table, self.null = nn.Embedding(num_classes, dim), nn.Embedding(1, dim)\n",
+        ),
+        ("self.table.weight[self.num_classes :]  #", "self.null.weight  #"),
+        (
+            "self.table(y)  # (B, dim)",
+            "torch.cat([self.table.weight, self.null.weight])[y]  # (B, dim)",
+        ),
+    ],
     (4, "blocks under gradient checkpointing"): [
         ("import torch\n", "import torch\nfrom torch.utils.checkpoint import checkpoint\n"),
         ("down(h, cond)\n", "checkpoint(down, h, cond, use_reentrant=False)\n"),
