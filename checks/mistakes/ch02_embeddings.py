@@ -352,6 +352,11 @@ misconception(
 )
 misconception(
     "2.3",
+    "without labels every image gets class 0: y=None means the null class",
+    edit=("+ self.label(y)", "+ self.label(torch.zeros_like(t) if y is None else y)"),
+)
+misconception(
+    "2.3",
     "without labels nothing is learnt by the null class: its vector is detached",
     edit=("+ self.label(y)", "+ (self.label(None).detach() if y is None else self.label(y))"),
 )
