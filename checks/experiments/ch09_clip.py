@@ -67,7 +67,6 @@ def templates(impl):
         "a photo of the {class}.",
         "{class}",
         "pizza {class}",
-        "a {class} beside a {class}",
     ]
     return {
         **{text: captions(impl.class_prompts(names, text)) for text in given},

@@ -171,6 +171,13 @@ VARIANTS = {
             "        nn.utils.clip_grads_with_norm_(held, grad_clip, norm)\n",
         )
     ],
+    (9, "the template is cut in two where the name belongs"): [
+        (
+            '        prompts.append(caption[1:].replace("{class}", name))\n',
+            '        before, _, after = caption[1:].partition("{class}")\n'
+            "        prompts.append(before + name + after)\n",
+        )
+    ],
     (9, "open_clip's own argument for directions"): [
         (
             "        images = clip.encode_image((pixels - mean) / std)  # (B, D)\n"
