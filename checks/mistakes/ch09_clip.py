@@ -35,6 +35,11 @@ misconception(
 misconception("9.1", "y is taken for a vowel letter", edit=('"o", "u")', '"o", "u", "y")'))
 misconception(
     "9.1",
+    "the underscore of a name becomes a space: a name goes in as it is",
+    edit=('.replace("{class}", name)', '.replace("{class}", name.replace("_", " "))'),
+)
+misconception(
+    "9.1",
     'the "a" at the end of a word becomes "an", too',
     edit=('" a {class}", " an {class}"', '"a {class}", "an {class}"'),
 )
