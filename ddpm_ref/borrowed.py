@@ -95,11 +95,8 @@ def _imported(name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except Exception as error:
-        where = (lines_of(error) or [""])[-1]
-        raise UserError(
-            f"{name} cannot be imported ({type(error).__name__}: {error}; {where}): see "
-            "`python -m checks`."
-        ) from error
+        reason = "; ".join([f"{type(error).__name__}: {error}", *lines_of(error)[-1:]])
+        raise UserError(f"{name} cannot be imported ({reason}): see `python -m checks`.") from error
 
 
 def _exchange(ours: ModuleType, theirs: ModuleType) -> dict[int, object]:

@@ -2,6 +2,7 @@
 
 import math
 import shlex
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -321,6 +322,7 @@ def train_borrowed(
     train_loader, val_loader = _loaders(config, images)
     epochs = max(1, round(knobs.images / (len(train_loader) * knobs.batch_size)))
     state = _moving_parts(model, knobs, epochs * len(train_loader))
+    schedule = make_schedule(config)
     run = Run.create(folder, config, images.classes, len(images.labels))
     about = {"config": config.to_dict(), "classes": list(images.classes)}
 
@@ -337,15 +339,20 @@ def train_borrowed(
                 write_tensors(run.checkpoint("best"), tensors, header)
         on_epoch(state, row)
 
-    fit(
-        *(state, train_loader, val_loader, make_schedule(config)),
-        null_label=len(images.classes),
-        epochs=epochs,
-        target=config.diffusion.target,
-        label_dropout=knobs.label_dropout,
-        grad_clip=knobs.grad_clip,
-        on_epoch=keep,
-    )
+    try:
+        fit(
+            *(state, train_loader, val_loader, schedule),
+            null_label=len(images.classes),
+            epochs=epochs,
+            target=config.diffusion.target,
+            label_dropout=knobs.label_dropout,
+            grad_clip=knobs.grad_clip,
+            on_epoch=keep,
+        )
+    except BaseException:
+        if not run.checkpoint("last").is_file():  # of no use, and in the way of the next try
+            shutil.rmtree(folder)
+        raise
 
 
 def fast_batches(

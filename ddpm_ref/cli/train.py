@@ -318,15 +318,16 @@ def train_and_show(
         console.out.print(f"With --code by whole epochs: {whole} of {per_epoch:,} images.")
     summary_writer = _summary_writer() if tensorboard else None
     begun_at = Run(folder).last_checkpoint() if resume else None
+    if borrowed.is_borrowed():  # a loop that nothing can ask to stop: Ctrl-C ends it where it is
+        with console.training_view(knobs.images) as view:
+            on_epoch = _hooks(view, [], config, folder, summary_writer).on_epoch
+            train_borrowed(config, images, folder, where, on_epoch)
+        return folder
     with console.training_view(knobs.images) as view, console.signals() as signals:
         if resume and (rows := Run(folder).metrics()):
             view.set_done(rows[-1]["images_seen"])
         hooks = _hooks(view, signals, config, folder, summary_writer if world.is_main else None)
-        if borrowed.is_borrowed():
-            train_borrowed(config, images, folder, where, hooks.on_epoch)
-            finished = True
-        else:
-            finished = train(config, images, folder, where, world, hooks, resume)
+        finished = train(config, images, folder, where, world, hooks, resume)
     leave_world()
     if finished and begun_at is not None and Run(folder).last_checkpoint() == begun_at:
         end = f" and {knobs.seconds:,.0f} seconds" if knobs.seconds else ""

@@ -152,6 +152,32 @@ def test_the_command_line_says_what_is_wrong_with_other_chapters(tmp_path):
     assert done.returncode == 2 and "cannot be imported" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("loss", "code", "says"),
+    [
+        ("raise NotImplementedError('TODO(6.3)')", 1, "TODO(6.3)"),
+        (
+            "import os, signal, time; os.kill(os.getpid(), signal.SIGINT); time.sleep(60)",
+            130,
+            "Stopped.",
+        ),
+    ],
+    ids=["an error", "Ctrl-C"],
+)
+def test_a_training_on_other_chapters_that_kept_nothing_leaves_no_folder(
+    loss, code, says, tmp_path
+):
+    """Else it would lie in the way of the next try."""
+    chapter, run = chapters()[6], tmp_path / "run"
+    (tmp_path / "mine" / chapter.folder).mkdir(parents=True)
+    (tmp_path / "mine" / chapter.folder / "loss.py").write_text(
+        f"def p_losses(*a, **k):\n    {loss}\n"
+    )
+    done = ddpm("train", "--code", tmp_path / "mine", "--images", 64, "--out", run)
+    assert done.returncode == code and says in done.stderr and "Traceback" not in done.stderr
+    assert not run.exists()
+
+
 def test_the_gallery_is_of_these_mistakes():
     """Each picture was made with the mistake as it stands now: `python -m checks.gallery` makes them anew."""
     made = json.loads((gallery.FOLDER / "gallery.json").read_text(encoding="utf-8"))
