@@ -416,9 +416,9 @@ def test_a_folder_of_photos_from_end_to_end(tmp_path):
     assert len(os.listdir("each")) == 2
     # `evaluate` would train a judge in the same place; a short training will do here.
     options = ["--dataset", "folder", "--data-dir", "photos", "--image-size", 8, "--steps", 20]
-    ddpm("judge", "run/judge.safetensors", *options)
+    assert "Skipped 1 " in ddpm("judge", "run/judge.safetensors", *options)
     judge = (tmp_path / "run" / "judge.safetensors").read_bytes()
-    ddpm("evaluate", "run", "--n", 8, "--steps", 3)
+    assert "Skipped 1 " in ddpm("evaluate", "run", "--n", 8, "--steps", 3)
     assert (tmp_path / "run" / "judge.safetensors").read_bytes() == judge
     result = json.loads((tmp_path / "run" / "evaluation.json").read_text())
     assert list(result["class_accuracies"]) == ["round things", "squares"]

@@ -18,6 +18,7 @@ from ddpm_ref.cli.common import (
     app,
     at_least,
     pick_device,
+    tell_skipped,
     write_json,
 )
 from ddpm_ref.errors import UserError
@@ -75,6 +76,7 @@ def _captioned(dataset: str, data_dir: Path | None, image_size: int | None):
     where = dict(data_dir=data_dir, image_size=image_size)
     reading = console.tracker("reading images", "files")
     learn = load_dataset(dataset, **where, size=20_000, progress=reading)
+    tell_skipped(learn)
     if has_test_part(dataset, data_dir):
         real = load_dataset(dataset, **where, test=True, size=2000)
     else:

@@ -90,6 +90,15 @@ def scale(option: str, value: float | None) -> float | None:
     return value
 
 
+def tell_skipped(images) -> None:
+    """Name the files of an image set that could not be read."""
+    if images.skipped:
+        first = ", ".join(images.skipped[:3]) + (", …" if len(images.skipped) > 3 else "")
+        console.out.print(
+            f"Skipped {len(images.skipped)} files that are no readable images: {first}"
+        )
+
+
 def _guidance(value: float | None) -> float | None:
     return scale("--guidance-scale", value)
 

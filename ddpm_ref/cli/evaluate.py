@@ -31,6 +31,7 @@ from ddpm_ref.cli.common import (
     one_of,
     pick_device,
     place,
+    tell_skipped,
     write_json,
 )
 from ddpm_ref.errors import UserError, readable
@@ -170,6 +171,7 @@ def draw_and_score(
         given=judge,
         drawn=painter.classes,
     )
+    tell_skipped(referee.real)
     real = to_model_range(referee.real.images)
     distances = None
     if fid:
@@ -286,6 +288,7 @@ def judge(
     make_folder(out.parent)
     reading = console.tracker("reading images", "files")
     images = load_dataset(dataset, data_dir, image_size, progress=reading)
+    tell_skipped(images)
     images = replace(images, flip=images.flip and flip)
     if not has_test_part(dataset, data_dir):
         with readable("A judge cannot be trained on these images"):

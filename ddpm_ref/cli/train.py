@@ -23,6 +23,7 @@ from ddpm_ref.cli.common import (
     changed,
     one_of,
     pick_device,
+    tell_skipped,
 )
 from ddpm_ref.errors import UserError, readable
 
@@ -351,11 +352,7 @@ def _read_images(config, world):
     # Several processes that download into one folder spoil each other's files.
     with world.first_alone() if is_fetched(config.data.dataset) else nullcontext():
         config, images = fit_to_dataset(config, console.tracker("reading images", "files"))
-    if images.skipped:
-        first = ", ".join(images.skipped[:3]) + (", …" if len(images.skipped) > 3 else "")
-        console.out.print(
-            f"Skipped {len(images.skipped)} files that are no readable images: {first}"
-        )
+    tell_skipped(images)
     return config, images
 
 
