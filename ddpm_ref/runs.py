@@ -51,8 +51,9 @@ def make_folder(path: Path) -> Path:
 def must_be_new(folder: Path) -> None:
     """Raise UserError when a folder exists already."""
     if folder.exists():
+        or_remove = ", or remove it first" if (folder / "config.json").is_file() else ""
         raise UserError(
-            f"{folder} exists already: choose another --out, or remove it first; nothing was changed."
+            f"{folder} exists already: choose another --out{or_remove}; nothing was changed."
         )
 
 

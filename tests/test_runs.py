@@ -92,9 +92,11 @@ def test_a_run_is_never_put_where_something_is(tmp_path, kind):
     if kind == "folder":
         (place / "config.json").write_text("mine")
     before = tiny.tree(tmp_path)
-    with pytest.raises(UserError, match="exists already"):
+    with pytest.raises(UserError, match="exists already") as error:
         Run.create(place, tiny.CONFIG, ("a",), 24)
     assert tiny.tree(tmp_path) == before
+    # Nobody is told to remove what may be their photographs.
+    assert ("remove it" in str(error.value)) == (kind == "folder")
 
 
 def test_a_recipe_that_cannot_be_leaves_no_folder(tmp_path):
