@@ -136,6 +136,22 @@ def formula(loss, model, schedule, x_0, gamma=None):
     return next((name for name, mean in means.items() if fits(loss, mean)), "none that is known")
 
 
+def wrong_if_given(impl, target):
+    """Whether p_losses gives something else than the mean of squares also when the noise is given."""
+    model, schedule, (x_0, t, y, noise) = (
+        toy_model(CLASSES),
+        short_schedule(impl),
+        batch(7, 3, 4, 6),
+    )
+    loss = impl.p_losses(model, schedule, x_0, t, y, noise, target)
+    impl.calls.made.pop()  # the line to be pasted is that of the call without noise
+    ab = alpha_bar(schedule, t)
+    with torch.no_grad():
+        answer = model(ab.sqrt() * x_0 + (1 - ab).sqrt() * noise, t, y)
+    wanted = noise if target == "noise" else v(schedule, x_0, t, noise)
+    return not fits(loss, (answer - wanted).square().mean())
+
+
 def fits(loss, value):
     is_number = isinstance(loss, torch.Tensor) and loss.numel() == 1
     return is_number and abs(loss.item() - value.item()) <= 1e-4 * abs(value.item())
@@ -162,6 +178,8 @@ class Elsewhere(TorchFunctionMode):
 
     Attributes:
         lost: these tensors, and what was made of them.
+        anywhere: what was moved to the CPU by its name, which may be where a generator is, and what was
+            made of it: it may meet both.
         met: whether an operation had one of them and one that is where the inputs are, or drew one of them
             from a generator, which is there too. Single numbers without an axis are left out: torch lets
             them meet.
@@ -169,17 +187,21 @@ class Elsewhere(TorchFunctionMode):
 
     def __init__(self, makers=MAKERS):
         super().__init__()
-        self.makers, self.lost, self.met = makers, [], False
+        self.makers, self.lost, self.anywhere, self.met = makers, [], [], False
 
     def is_lost(self, x):
         return any(x is other for other in self.lost)
 
+    def is_anywhere(self, x):
+        return any(x is other for other in self.anywhere)
+
     def __torch_function__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
         if func == torch.Tensor.device.__get__ and not self.is_lost(args[0]):
-            return HERE
+            return func(*args) if self.is_anywhere(args[0]) else HERE
         made = func(*args, **kwargs)
         name = getattr(func, "__name__", "")
+        free = False
         if func in self.makers:
             out = kwargs.get("out")
             astray = not is_here(**kwargs) if out is None else self.is_lost(out)
@@ -187,16 +209,29 @@ class Elsewhere(TorchFunctionMode):
             self.met |= not told and kwargs.get("generator") is not None
         elif moves(name, args, kwargs):
             made = made.clone() if made is args[0] else made
-            astray = False
+            astray, free = False, not self.moves_here(name, args, kwargs)
         else:
             given = tensors_in((*args, *kwargs.values()))
             given = given[:1] if name in TAKES_ANY else given
-            lost = [self.is_lost(x) for x in given if x.ndim]
-            astray = any(lost)
+            bound = [x for x in given if x.ndim and not self.is_anywhere(x)]
+            lost = [self.is_lost(x) for x in bound]
+            astray, free = any(lost), not bound and any(map(self.is_anywhere, given))
             self.met |= astray and not all(lost)
         if astray:
             self.lost += tensors_in([made])
+        if free:
+            self.anywhere += tensors_in([made])
         return made
+
+    def moves_here(self, name, args, kwargs):
+        """Whether a move ends where the inputs are; that to a tensor ends where this is."""
+        places = [kwargs.get("device"), *args[1:]]
+        places = [p for p in places if isinstance(p, str | torch.device | torch.Tensor)]
+        if not places:
+            return name != "cpu"
+        if isinstance(places[0], torch.Tensor):
+            return not (self.is_lost(places[0]) or self.is_anywhere(places[0]))
+        return torch.device(places[0]) == HERE
 
 
 def is_here(device=None, generator=None, **_):
@@ -226,6 +261,17 @@ def meet(call, elsewhere):
     with elsewhere:
         call()
     return "no" if elsewhere.met else "yes"
+
+
+def several(occurring):
+    """The timesteps that occur; which one it is where there is but one, chance decides."""
+    return occurring if len(occurring) > 1 else "one timestep for all of a batch"
+
+
+def share(dropped, margin):
+    """The share of labels dropped; which of the two it is where there is one coin, chance decides."""
+    share = dropped.double().mean()
+    return near(share, margin) if 0 < share < 1 else "all of a batch or none"
 
 
 @contextmanager
@@ -369,9 +415,9 @@ def chance_and_device(impl):
         "on a device that does not exist": elsewhere(),
         "on a device that does not exist, with a generator": elsewhere(generator=generator),
     }
-    many = impl.sample_timesteps(400, 4, generator=generator)
+    many = impl.sample_timesteps(400, 4, generator=generator).unique()
     # With a generator some programs go another way than without.
-    seen["those that occur with a generator, T = 4"] = many.unique()
+    seen["those that occur with a generator, T = 4"] = several(many)
     here = noted(HERE, 'torch.device("cpu")')
     return {
         **where_chance_comes_from(draw),
@@ -494,7 +540,7 @@ def where_the_coins_come_from(impl):
     return {
         **seen,
         # With a generator some programs go another way than without. The margin is six sigma.
-        "share dropped with a generator, p = 0.25": near((many == NULL).double().mean(), 0.19),
+        "share dropped with a generator, p = 0.25": share(many == NULL, 0.19),
         "where y is": place(),
         "where y is, with a generator": place(generator),
     }
@@ -600,9 +646,12 @@ def noise_of_its_own(impl):
         impl.p_losses(other, schedule, x_0, t, y, target=target)
         x, again = heard(model)["x"], heard(other)["x"]
         ab = alpha_bar(schedule, t)
+        found = formula(loss, model, schedule, x_0)
+        if f"(prediction − {target})²" not in found and wrong_if_given(impl, target):
+            found += ", nor is it right where the noise is given"  # so it has another reason
         about = {
             "noise in x_t": character(noise_in(x, x_0, ab), noise_in(again, x_0, ab)),
-            "the loss is": formula(loss, model, schedule, x_0),
+            "the loss is": found,
             "called again": agree(x, again),
         }
         seen = {target: about, **seen}  # the last first: it is the last call that the report shows

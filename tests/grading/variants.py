@@ -115,6 +115,15 @@ VARIANTS = {
             "    torch.randn(x_0.shape, generator=generator, out=noise)\n",
         )
     ],
+    (6, "labels are dropped on the CPU, by coins of the CPU, then moved"): [
+        (
+            "    drop = torch.rand(y.shape, device=y.device, generator=generator) < p\n"
+            "    return torch.where(drop, null_label, y)\n",
+            "    drop = torch.rand(len(y), generator=generator, device='cpu') < p\n"
+            "    null = torch.full((len(y),), null_label).to(drop.device)\n"
+            "    return torch.where(drop, null, y.cpu()).to(y.device)\n",
+        )
+    ],
     (6, "noise drawn where the generator is, then moved"): [
         (
             _NOISE,
