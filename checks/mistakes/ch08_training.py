@@ -1275,6 +1275,16 @@ misconception(
 )
 misconception(
     "8.8",
+    "where none is given, each batch gets a new scaler: a scale that was halved is forgotten",
+    edit=(
+        "        scaler.scale(minimised).backward()\n",
+        "        if scaler is own_scaler:\n"
+        "            own_scaler = scaler = mixed_precision(device, precision)[1]\n"
+        "        scaler.scale(minimised).backward()\n",
+    ),
+)
+misconception(
+    "8.8",
     "the loss is not scaled before backward",
     edit=("scaler.scale(minimised).backward()", "minimised.backward()"),
 )
