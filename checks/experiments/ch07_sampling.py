@@ -1106,6 +1106,15 @@ def refusing(impl, loop):
     return {"13 steps of 12 timesteps": refused if alone == "ValueError" else "ValueError"}
 
 
+def steps_by_default(impl):
+    """How many steps the loop makes of 50 timesteps when it is not told."""
+    model, betas = toy_model(), noted(torch.full((50,), 0.05), "torch.full((50,), 0.05)")
+    if [index(t) for t in impl.ddim_timesteps(50, 50)] != list(range(49, -1, -1)):
+        return 50  # is the matter of 7.4
+    drawn(impl, "ddim_sample_loop")(model, impl.chapter(5).NoiseSchedule(betas), SINGLE)
+    return len(visited(model))
+
+
 @experiment(
     "7.6",
     "The walk goes from one visited timestep to the next, and at last to −1",
@@ -1121,6 +1130,7 @@ def deterministic_walk(impl):
     draw, start = drawn(impl, "ddim_sample_loop"), normal(*SHAPE, seed=1)
     twelve, few = short_schedule(impl), scheduled(impl, *FEW)
     found = refusing(impl, "ddim_sample_loop")
+    found["steps of 50 timesteps, when none are asked for"] = steps_by_default(impl)
     found["one picture of one channel is ddim_step's"] = of_single(
         impl, "ddim_sample_loop", own_implicit, steps=1
     )
@@ -1183,7 +1193,15 @@ def noisy_walk(impl):
             *(model, few, SHAPE), steps=3, eta=1.0, noise=given, generator=generator
         )
 
+    guided = [
+        drawn(impl, "ddim_sample_loop")(
+            *(toy_model(), few, SHAPE, some_labels()),
+            **dict(steps=3, eta=1.0, guidance_scale=3.0, noise=given),
+        )
+        for _ in range(2)
+    ]
     return {
+        "with labels and guidance_scale=3 there is noise, too": not torch.equal(*guided),
         "added in each step": character(noise, steps or None),
         "added in the last": near(last, 1e-3),
         "share of the start in what is added": repeated(noise, steps, start),

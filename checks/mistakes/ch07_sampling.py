@@ -1317,6 +1317,16 @@ misconception(
 )
 misconception(
     "7.6",
+    "the DDIM loop makes 20 steps when it is not told how many: they are 50",
+    edit=("steps: int = 50,", "steps: int = 20,"),
+)
+misconception(
+    "7.6",
+    "where there is guidance, the DDIM loop does not hand on eta",
+    edit=("options = eta, target, clip", "options = eta * (guidance_scale == 1), target, clip"),
+)
+misconception(
+    "7.6",
     "with eta above 0 the DDIM loop leaves guidance out",
     edit=(
         "said = guided_prediction(model, x_t, at_t, y, guidance_scale)",
