@@ -316,6 +316,11 @@ misconception(
 )
 misconception(
     "2.3",
+    "t is divided by 1000 on its way into the time embedding: it goes in unscaled",
+    edit=("self.time(t) + self.label(y)", "self.time(t / 1000) + self.label(y)"),
+)
+misconception(
+    "2.3",
     "the mean of time and class: they are added",
     edit=("self.time(t) + self.label(y)", "(self.time(t) + self.label(y)) / 2"),
 )

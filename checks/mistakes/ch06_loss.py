@@ -1010,6 +1010,14 @@ misconception(
 )
 misconception(
     "6.6",
+    "clamp_ with its underscore changes SNR itself: for noise every weight is then 1",
+    edit=(
+        ("return snr.clamp(max=gamma) / snr", "return snr.clamp_(max=gamma) / snr"),
+        ("return snr.clamp(max=gamma) / (snr + 1)", "return snr.clamp_(max=gamma) / (snr + 1)"),
+    ),
+)
+misconception(
+    "6.6",
     "any other target gets the weight of v: it is a ValueError",
     edit=(
         '    if target == "v":\n        return snr',

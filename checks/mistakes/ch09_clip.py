@@ -187,6 +187,14 @@ misconception(
 )
 misconception(
     "9.3",
+    "mean and std are those of OpenAI's CLIP, whichever model is given: they are in clip.visual",
+    edit=(
+        "for values in (mean, std))",
+        "for values in ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)))",
+    ),
+)
+misconception(
+    "9.3",
     "multiplied by std, where it is divided by it",
     edit=("(pixels - mean) / std", "(pixels - mean) * std"),
 )
@@ -286,6 +294,11 @@ misconception(
     "9.4",
     "scaled by 100, as for CLIP's own loss: a raw cosine is asked for",
     edit=("return images @ texts.T", "return 100 * images @ texts.T"),
+)
+misconception(
+    "9.4",
+    "2.5 · max(cosine, 0), which is called CLIPScore: a raw cosine is asked for",
+    edit=("return images @ texts.T", "return 2.5 * (images @ texts.T).clamp(min=0)"),
 )
 misconception(
     "9.4",
@@ -641,6 +654,14 @@ misconception(
     "9.8",
     "the interval is ignored: the text always has a say",
     edit=("self.lowest <= int(t[0]) <= self.highest", "True"),
+)
+misconception(
+    "9.8",
+    "an interval that begins at 0 is taken for none",
+    edit=(
+        "self.lowest, self.highest = interval or (",
+        "self.lowest, self.highest = (interval if interval and interval[0] else None) or (",
+    ),
 )
 misconception(
     "9.8",
