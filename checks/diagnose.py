@@ -158,9 +158,11 @@ class _Search:
         if answer.get("other_names"):
             # A mistake in the layers themselves, which the learner's code does not make.
             return False
-        if s.passed:
-            return not self.reference.touched(s.experiment, candidate, s.fill)
-        return same(answer, s.answer)
+        if s.passed and not self.reference.touched(s.experiment, candidate, s.fill):
+            return True
+        return same(
+            answer, s.answer
+        )  # which may have passed: at the edge of what rounding may change
 
     def contradicted(self, candidate: tuple[int, ...], failed: list[Seen]) -> bool:
         """Whether in its own exercises, or in earlier ones, something else is seen than it gives.

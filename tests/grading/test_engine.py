@@ -171,6 +171,16 @@ def test_mistakes_in_three_exercises_are_named_one_by_one(grader, submit):
     assert "each batch counts the same" in says["8.4"]
 
 
+def test_a_mistake_at_the_edge_of_rounding_is_named_in_a_program_with_names_of_its_own(
+    grader, submit
+):
+    """There another experiment passes that this mistake fails in the reference, by a hair."""
+    own = ROOT / "tests/equivalents/ch03/sequential/ch03_residual_block/blocks.py"
+    text = edited(own.read_text(encoding="utf-8"), "(8, channels)", "(8, channels, eps=1e-6)")
+    failed = [r for r in grader.grade(3, submit(3, text)).results if r.verdict != PASSED]
+    assert failed and {r.mistakes for r in failed} == {("the norms have eps 1e-6, not 1e-5",)}
+
+
 def test_a_missing_return_is_told(grader, submit):
     text = edited(solution(5), "    return torch.linspace(", "    torch.linspace(")
     text = edited(text, "return cls(linear_beta", "cls(linear_beta")
