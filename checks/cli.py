@@ -173,7 +173,9 @@ def why(exercise: Exercise, submission: Submission = CHAPTERS, own: Own = False)
     asked = _exercise(exercise)
     results = _grade([asked.number], submission, own, naming=lambda e: exercise in (e.id, e.name))
     result = _only(results[0], exercise)
-    report.chapter(result, lambda e: "named", verbose=False)
+    theirs = _theirs(submission)
+    report.chapter(result, lambda e: "named", verbose=False, submission=theirs)
+    report.next_step([result], theirs)
     raise typer.Exit(_code([result]))
 
 

@@ -42,6 +42,7 @@ class Result:
         frames: of a crash, the lines in the learner's files.
         mistakes: what it looks like: known mistakes, or the general relation; () when unknown.
         note: about the other chapters.
+        blamed: number of the other chapter that breaks it; None where it is not known, or this one does.
     """
 
     experiment: Experiment | None
@@ -51,6 +52,7 @@ class Result:
     frames: tuple[str, ...] = ()
     mistakes: tuple[str, ...] = ()
     note: str = ""
+    blamed: int | None = None
 
     @property
     def points(self) -> int:
@@ -242,6 +244,7 @@ class Grader:
         repaired = [e.name for e in failed if other[e.name].verdict == PASSED]
         if not repaired:
             return
+        blamed = None
         if own:
             note = "passes on the solutions of the other chapters"
             if blamed := self._earliest_failing(attempt):
@@ -251,7 +254,8 @@ class Grader:
         else:
             note = "passes on your own other chapters, not on the solutions' (it has the points)"
         for name in repaired:
-            results[name] = replace(results[name] if own else other[name], note=note)
+            result = results[name] if own else other[name]
+            results[name] = replace(result, note=note, blamed=blamed)
 
     def _earliest_failing(self, attempt: "_Attempt") -> int | None:
         """Of the chapters that this one imports, the first that fails by itself."""

@@ -115,6 +115,8 @@ def _experiment(result: Result, feedback: str, submission: Path | None) -> None:
         for mistake in result.mistakes:
             if picture := picture_of(mistake):
                 _indented(f"a model trained with this mistake draws this: {_near(picture)}", "dim")
+    if result.blamed:  # a hint on this exercise would mend nothing
+        return
     asked = f"{e.id}{_of(submission)}"
     if feedback != "named" or not result.mistakes:  # a mistake without a name leaves the hints
         _indented(f"hint:  python -m checks hint {asked}", "dim")
@@ -237,6 +239,13 @@ def next_step(
         if waiting:
             first = waiting[0]
             e, place = first.experiment, _near(result.file)
+            if first.blamed:
+                out.print()
+                say(
+                    f"Next: {command} chapter {first.blamed}{of}: what breaks {e.id} is there",
+                    "bold",
+                )
+                return
             what = f"write TODO({e.id})" if first.verdict == NOT_STARTED else f"mend {e.id}"
             then = (
                 "and save it" if watched else f"then: {command} chapter {result.chapter.number}{of}"
@@ -252,10 +261,11 @@ def next_step(
         after = chapters().get(last.number + 1)
         # Somebody else's code is not to be run outside the sandbox, as `show` does.
         step = f"  Look at it: {command} show {last.number}" if submission is None else ""
-        step += f"  Next: chapters/{after.folder}/README.md" if after else ""
+        board = f"{command} all{of}" if of else command
+        step += f"  Next: chapters/{after.folder}/README.md" if after else f"  Next: {board}"
         say(f"Chapter {last.number} is complete.{step}", "bold green")
     else:
-        say("Everything passes.", "bold green")
+        say(f"Everything passes. Next: {command} capstone{of}", "bold green")
 
 
 def matrix(about: Chapter, rows) -> int:

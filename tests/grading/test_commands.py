@@ -116,7 +116,9 @@ def test_a_mistake_without_a_name_leaves_the_hints(run, submit):
 def test_why_names_it_at_once(run, wrong):
     done = run("why", "2.3", "--submission", wrong)
     assert done.returncode == 1 and NAME in done.stdout
-    assert run("why", "2.1", "--submission", wrong).returncode == 0
+    assert "Next: mend 2.3" in done.stdout and f"--submission {wrong}" in done.stdout
+    right = run("why", "2.1", "--submission", wrong)
+    assert right.returncode == 0 and "Next: python -m checks chapter 2" in right.stdout
 
 
 def test_stubs_are_not_started(run):

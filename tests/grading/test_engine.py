@@ -24,8 +24,10 @@ from checks.grader import (
     NOT_STARTED,
     PASSED,
     TIMED_OUT,
+    ChapterResult,
     Grader,
     Limits,
+    Result,
     submission_folder,
 )
 from checks.history import History
@@ -381,7 +383,7 @@ def test_one_mistake_costs_one_chapter(grader, submit):
     assert grader.grade(4, folder).passed
 
 
-def test_own_blames_the_earliest_failing_chapter(grader, submit):
+def test_own_blames_the_earliest_failing_chapter(grader, submit, capsys):
     folder = submit(2, solution(2))
     submit(
         3,
@@ -392,6 +394,12 @@ def test_own_blames_the_earliest_failing_chapter(grader, submit):
     assert not result.passed
     notes = [r.note for r in result.results if r.verdict != PASSED]
     assert notes and all("chapter 3" in note for note in notes)
+    report.chapter(result, lambda e: "symptom", verbose=False)
+    report.next_step([result], folder)
+    said = capsys.readouterr().out
+    assert f"Next: python -m checks chapter 3 --submission {folder}" in said
+    # Chapter 4 is right: nothing in it is to be mended, asked about or named.
+    assert "mend" not in said and "hint" not in said and "why" not in said
 
 
 def test_the_own_stack_gives_the_points_with_a_note(grader, submit):
@@ -629,6 +637,22 @@ def test_what_a_chapter_needs_disturbs_no_other():
     with Grader() as grader:
         assert grader.grade(9, ROOT / "solutions", only="9.1").passed
         assert grader.grade(8, ROOT / "solutions", only="8.6").passed
+
+
+@pytest.mark.parametrize(
+    ("numbers", "says"),
+    [
+        (chapters(), "Next: python -m checks capstone"),
+        ([max(chapters())], "Next: python -m checks\n"),
+    ],
+)
+def test_after_the_last_chapter_there_is_a_next_step_too(numbers, says, tmp_path, capsys):
+    done = []
+    for chapter in map(chapters().get, numbers):
+        passed = tuple(Result(e, PASSED) for e in chapter.experiments)
+        done.append(ChapterResult(chapter, tmp_path, passed, False, "", (), 0))
+    report.next_step(done)
+    assert says in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("lent", [(), (1, 2)])
