@@ -9,6 +9,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
+from ddpm_ref.borrowed import is_borrowed
 from ddpm_ref.errors import UserError
 
 
@@ -91,7 +92,10 @@ def load_weights(model: nn.Module, weights: dict[str, Tensor], path: Path) -> No
             for k in {**own, **weights}
             if k not in own or k not in weights or own[k].shape != weights[k].shape
         ]
+        fix = "use it with the configuration it was trained with"
+        if is_borrowed():
+            fix = "they fit the names in the README of chapter 4, or train with --code a model of your own"
         raise UserError(
             f"{path} holds the weights of another model: {len(odd)} tensors differ in name or shape "
-            f"(the first is {odd[0]}); use it with the configuration it was trained with."
+            f"(the first is {odd[0]}); {fix}."
         ) from error

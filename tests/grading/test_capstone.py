@@ -147,6 +147,11 @@ def test_the_command_line_says_what_is_wrong_with_other_chapters(tmp_path):
         assert (
             raised.split("(")[0] in done.stderr and "unet.py, line 3" in done.stdout + done.stderr
         )
+    shutil.copytree(SOLUTIONS, tmp_path / "names")
+    renamed = tmp_path / "names" / chapter.folder / "unet.py"
+    renamed.write_text(renamed.read_text().replace("stem", "first"))
+    done = ddpm("sample", "--code", tmp_path / "names")
+    assert done.returncode == 2 and "names in the README of chapter 4" in done.stderr
     file.write_text("def f(:\n")
     done = ddpm("sample", "--code", tmp_path / "mine")
     assert done.returncode == 2 and "cannot be imported" in done.stderr
