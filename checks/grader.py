@@ -18,6 +18,7 @@ NOT_STARTED, PASSED, FAILED = "not started", "passed", "failed"
 CRASHED, TIMED_OUT = "crashed", "timed out"
 NO_FILE = "there is no file"
 NO_IMPORT = "it cannot be imported"
+STUB = re.compile(r"TODO\((\d+\.\d+)\)")
 GARBLED = "something else than the grader wrote to the grader's channel"
 
 
@@ -43,6 +44,8 @@ class Result:
         mistakes: what it looks like: known mistakes, or the general relation; () when unknown.
         note: about the other chapters.
         blamed: number of the other chapter that breaks it; None where it is not known, or this one does.
+        importing: whether it is not about the experiment: the file cannot be imported.
+        needs: of what is written, but stops at another exercise that is not: the number of that one.
     """
 
     experiment: Experiment | None
@@ -53,6 +56,8 @@ class Result:
     mistakes: tuple[str, ...] = ()
     note: str = ""
     blamed: int | None = None
+    importing: bool = False
+    needs: str = ""
 
     @property
     def points(self) -> int:
@@ -113,6 +118,13 @@ def _is_below(folder: Path, inside: Path) -> bool:
         return inside.exists() and inside.resolve().is_relative_to(folder.resolve())
     except (OSError, RuntimeError):  # links in a circle
         return False
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
 
 
 def _programs(submission: Path, folder: Path) -> list[str]:
@@ -303,6 +315,7 @@ class _Attempt:
     layers: list[str] = field(default_factory=list)
     imports: list[str] = field(default_factory=list)  # folders of other chapters
     parameters: list[list[str]] = field(default_factory=list)  # see `checks.orders`
+    unwritten: set[str] = field(default_factory=set)  # exercises whose stub stands in the file
     _worker: Worker | None = None
     _import_failure: Result | None = None  # the same for all experiments
 
@@ -321,6 +334,8 @@ class _Attempt:
                 symptom += f" that may be read ({error.strerror})"
             self.results = {e.name: Result(e, NOT_STARTED, symptom) for e in experiments}
             return self
+        left = re.findall(r"raise NotImplementedError.*", _text(file))
+        self.unwritten = {todo for line in left for todo in STUB.findall(line)}
         self.reference = self.grader.reference(self.chapter)
         for e in experiments:
             self.grader._ahead.submit(self.reference.observe, e)
@@ -385,24 +400,28 @@ class _Attempt:
                 self._import_failure = self._failed_import(answer["error"])
         except TimedOut:
             symptom = f"importing it was not done after {seconds:.0f} seconds"
-            self._import_failure = Result(None, TIMED_OUT, symptom, self._prelude())
+            self._import_failure = self._not_imported(TIMED_OUT, symptom)
         except channel.Garbled:
-            self._import_failure = Result(None, CRASHED, GARBLED, self._prelude())
+            self._import_failure = self._not_imported(CRASHED, GARBLED)
         except channel.Ended:
             if self._worker.layers is None:  # not even our own code has run
                 raise cannot_run(self.grader.pool.why_not_ready()) from None
             how = how_it_ended(self._end(has_ended=True))
-            self._import_failure = Result(None, CRASHED, f"{how} (while it was imported)")
+            self._import_failure = self._not_imported(CRASHED, f"{how} (while it was imported)")
         finally:
             if self._worker is not None:
                 self.layers = self._worker.layers or []
 
     def _failed_import(self, error: dict) -> Result:
-        verdict = NOT_STARTED if error["kind"] == "not started" else CRASHED
         symptom = f"{NO_IMPORT}: {error_text(error)}"
+        if error["kind"] == "not started":
+            symptom += '. What tries your code out belongs below `if __name__ == "__main__":`'
         if re.search("SyntaxError.*(null bytes|codec can't decode)", symptom):
             symptom += " (save the file as UTF-8)"
-        return Result(None, verdict, symptom, self._prelude(), frames(error))
+        return self._not_imported(CRASHED, symptom, frames(error))
+
+    def _not_imported(self, verdict: str, symptom: str, frames: tuple[str, ...] = ()) -> Result:
+        return Result(None, verdict, symptom, self._prelude(), frames, importing=True)
 
     def _patience(self, e: Experiment) -> float:
         """The limit, or longer where the reference too is slow (or not yet done) on this machine."""
@@ -418,9 +437,7 @@ class _Attempt:
         error = answer.get("error") or {}
         call = self._call(e, answer)
         if error.get("kind") == "not started":
-            return Result(
-                e, NOT_STARTED, f"still to be written: {error.get('message', '')}".rstrip(": ")
-            )
+            return self._not_started(e, error.get("message") or "")
         if error.get("kind") == "missing":
             symptom = f"{self.chapter.module}.py has no {error.get('name')}"
             return Result(e, FAILED, symptom, self._prelude())
@@ -439,6 +456,14 @@ class _Attempt:
         about = found[0].call or dict(answer.get("said", [])).get(found[0].where)
         call = self._paste(about) if about else call
         return Result(e, FAILED, _symptom(found[0]), call)
+
+    def _not_started(self, e: Experiment, message: str) -> Result:
+        """By the message of the stub that was called, and by which stubs are left in the file."""
+        called = STUB.search(message)
+        if called and called[1] != e.id and e.id not in self.unwritten:
+            symptom = f"it needs TODO({called[1]}), which is still to be written"
+            return Result(e, NOT_STARTED, symptom, needs=called[1])
+        return Result(e, NOT_STARTED, f"still to be written: {message}".rstrip(": "))
 
     def _prelude(self) -> str:
         return f"from chapters.{self.chapter.folder}.{self.chapter.module} import *"

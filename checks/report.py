@@ -81,7 +81,12 @@ def chapter(result: ChapterResult, feedback, verbose: bool, submission: Path | N
     if result.results and result.results[0].symptom.startswith(NO_FILE):
         _indented(result.results[0].symptom, "yellow")
     same_crash = None
-    for each in result.results:
+    first = next(iter(result.results), None)
+    broken = first and first.importing and feedback(first.experiment) != "pass"
+    if broken:
+        _where(first)
+        _indented("Before this is mended, none of the checks of this chapter can run.", "bold")
+    for each in result.results if not broken else ():
         told = (each.symptom, each.frames)
         brief = each.verdict in (CRASHED, TIMED_OUT) and told == same_crash
         _experiment(each, "pass" if brief else feedback(each.experiment), submission)
@@ -99,17 +104,14 @@ def _experiment(result: Result, feedback: str, submission: Path | None) -> None:
     line.append(f"{'★ ' if e.star else ''}{e.title}", "" if result.verdict == PASSED else "bold")
     line.append(f"  {result.points}/{e.points}", style)
     if result.verdict != PASSED:
-        line.append(f"  {result.verdict}", style)
+        needs = f": it needs TODO({result.needs})" if result.needs else ""
+        line.append(f"  {result.verdict if not needs else 'waits'}{needs}", style)
     out.print(line)
     if result.note:
         _indented(f"note: {result.note}", "yellow")
     if result.verdict in (PASSED, NOT_STARTED) or feedback == "pass":
         return
-    _indented(result.symptom)
-    for frame in result.frames:
-        _indented(f"  {frame}", "dim")
-    if result.call:
-        _indented(f">>> {result.call}", "cyan")
+    _where(result)
     if feedback == "named":
         _indented(_named(result), "magenta")
         for mistake in result.mistakes:
@@ -122,6 +124,14 @@ def _experiment(result: Result, feedback: str, submission: Path | None) -> None:
         _indented(f"hint:  python -m checks hint {asked}", "dim")
     if feedback != "named":
         _indented(f"name it:  python -m checks why {asked}", "dim")
+
+
+def _where(result: Result) -> None:
+    _indented(result.symptom)
+    for frame in result.frames:
+        _indented(f"  {frame}", "dim")
+    if result.call:
+        _indented(f">>> {result.call}", "cyan")
 
 
 def _of(submission: Path | None) -> str:
@@ -247,6 +257,12 @@ def next_step(
                 )
                 return
             what = f"write TODO({e.id})" if first.verdict == NOT_STARTED else f"mend {e.id}"
+            if first.importing:
+                what = "mend what cannot be imported"
+            elif first.needs:
+                what = f"write TODO({first.needs}), which {e.id} needs,"
+                chapter = chapters()[int(first.needs.partition(".")[0])]
+                place = place if chapter == result.chapter else f"chapter {chapter.number}"
             then = (
                 "and save it" if watched else f"then: {command} chapter {result.chapter.number}{of}"
             )

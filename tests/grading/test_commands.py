@@ -121,6 +121,36 @@ def test_why_names_it_at_once(run, wrong):
     assert right.returncode == 0 and "Next: python -m checks chapter 2" in right.stdout
 
 
+def test_what_cannot_be_imported_is_told_once_and_blames_no_exercise(run, submit):
+    done = run("chapter", 2, "--submission", submit(2, solution(2) + "\n%matplotlib inline\n"))
+    assert done.stdout.count("cannot be imported: SyntaxError") == 1
+    assert "%matplotlib inline" in done.stdout and "Next: mend what cannot" in done.stdout
+    assert "2.1" not in done.stdout and "hint" not in done.stdout
+    done = run("chapter", 2, "--submission", submit(2, "import no_such"), "--feedback", "pass")
+    assert "crashed" in done.stdout and "no_such" not in done.stdout
+
+
+def test_a_stub_that_is_called_while_the_file_is_imported_is_shown(run, submit):
+    stub = ROOT / "chapters" / chapters()[5].folder / "diffusion.py"
+    text = stub.read_text() + "\nprint(NoiseSchedule.linear(10))\n"
+    done = run("chapter", 5, "--submission", submit(5, text))
+    assert "TODO(5.3)" in done.stdout and "print(NoiseSchedule.linear(10))" in done.stdout
+    assert "if __name__" in done.stdout and "write TODO(5.1)" not in done.stdout
+
+
+def test_what_is_written_says_which_other_exercise_it_waits_for(run, submit):
+    text = edited(
+        solution(8),
+        "    dtypes = {",
+        '    raise NotImplementedError("TODO(8.8)")\n    dtypes = {',
+    )
+    done = run("chapter", 8, "--submission", submit(8, text))
+    assert "0/1  waits: it needs TODO(8.8)" in done.stdout
+    assert "Next: write TODO(8.8), which 8.4 needs, in" in done.stdout
+    # Where the exercise itself is not written either, that comes first.
+    assert "needs" not in run("chapter", 8, "--submission", "chapters").stdout
+
+
 def test_stubs_are_not_started(run):
     for arguments in ([], ["chapter", 2], ["why", "2.1"], ["all"]):
         done = run(*arguments)
