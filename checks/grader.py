@@ -453,7 +453,7 @@ class _Attempt:
         if error:
             symptom = _symptom(found[0]) if found[0].kind == "nothing" else error_text(error)
             return Result(e, CRASHED, symptom, call, frames(error))
-        about = found[0].call or dict(answer.get("said", [])).get(found[0].where)
+        about = found[0].call or _said(answer, found[0].where)
         call = self._paste(about) if about else call
         return Result(e, FAILED, _symptom(found[0]), call)
 
@@ -482,6 +482,16 @@ class _Attempt:
         self.printed += self._worker.printed()
         self._worker = None
         return how
+
+
+def _said(answer: dict, where: str) -> str | None:
+    """The call that this part of an observation is about, or else the whole that it is a part of."""
+    about = [
+        (len(place), call)
+        for place, call in answer.get("said", [])
+        if where == place or where.startswith((f"{place}.", f"{place}["))
+    ]
+    return max(about)[1] if about else None
 
 
 def _not_run(expected: dict) -> str:

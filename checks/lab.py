@@ -86,10 +86,22 @@ class Told(str):
     call: str | None = None
 
 
-def told(word: str) -> Told:
-    """A word about the last call."""
-    word = Told(word)
-    word.call = conditions.calls[-1] if conditions.calls else None
+@dataclass(frozen=True)
+class ToldOf:
+    """The same for what is no word."""
+
+    value: object
+    call: str | None
+
+
+def told(value, call: str | None = None) -> Told | ToldOf:
+    """A word, a number or a dictionary of them, about a call: by itself the last one."""
+    if call is None and conditions.calls:
+        call = conditions.calls[-1]
+    if not isinstance(value, str):
+        return ToldOf(value, call)
+    word = Told(value)
+    word.call = call
     return word
 
 

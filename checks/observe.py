@@ -308,14 +308,14 @@ class _Writer:
     def __init__(self):
         self.specs: list[dict] = []
         self.pieces: list[bytes] = []
-        self.said: list[list[str]] = []  # [where, by which call] of words that know it
+        self.said: list[list[str]] = []  # [where, by which call] of what knows it
 
     def node(self, value, where: str = ""):
         if type(value) in (bool, int, str, type(None)):
             return value
-        if isinstance(value, lab.Told):
+        if isinstance(value, lab.Told | lab.ToldOf):
             self.said += [[where, value.call[:1000]]] if value.call else []
-            return str(value)
+            return self.node(value.value, where) if isinstance(value, lab.ToldOf) else str(value)
         if isinstance(value, np.integer):
             return int(value)
         if isinstance(value, float):

@@ -285,6 +285,7 @@ def flips_of_a_batch(impl):
         uint8_images(size, 1, 4, 6, seed=3),
     ]
     x = [impl.train_transform(given[k % 4]) for k in range(batches)]
+    of_bytes, of_floats = impl.calls.made[:2]
     by_batch = [turned(given[k % 4], each) for k, each in enumerate(x)]
     words = [word for batch in by_batch for word in batch]
     counts = {batch.count(MIRRORED) for batch in by_batch}
@@ -295,19 +296,24 @@ def flips_of_a_batch(impl):
     by_three = turned(three.repeat(20, 1, 1, 1), torch.cat(in_threes) if fitting else None)
     share = near(words.count(MIRRORED) / len(words), 0.12)
     return {
-        "values, sorted": pixels(x[0]),
-        "values of floats, sorted": pixels(x[1]),
-        "images are": kinds(words),
-        "images of floats are": kinds(by_batch[1]),
+        "values, sorted": told(pixels(x[0]), of_bytes),
+        "values of floats, sorted": told(pixels(x[1]), of_floats),
+        "images are": told(kinds(words), of_bytes),
+        "images of floats are": told(kinds(by_batch[1]), of_floats),
         # Six sigma of a difference of two such shares are 0.09 for coins of their own. One coin a batch
         # leaves the share to 20 coins: there it is not looked at.
-        "share mirrored": share
-        if any(len(set(batch)) > 1 for batch in by_batch)
-        else "all of a batch or none",
-        "neighbours treated alike": near(sum(map(alike, by_batch)) / pairs, 0.1),
+        "share mirrored": told(
+            share if any(len(set(batch)) > 1 for batch in by_batch) else "all of a batch or none",
+            of_bytes,
+        ),
+        "neighbours treated alike": told(near(sum(map(alike, by_batch)) / pairs, 0.1), of_bytes),
         # Coins of their own: once in 10^21.
-        "as many mirrored in each of 20 batches": "yes" if len(counts) == 1 else "no",
-        "the same ones in each": "yes" if len(set(map(tuple, by_batch))) == 1 else "no",
+        "as many mirrored in each of 20 batches": told(
+            "yes" if len(counts) == 1 else "no", of_bytes
+        ),
+        "the same ones in each": told(
+            "yes" if len(set(map(tuple, by_batch))) == 1 else "no", of_bytes
+        ),
         # Three images of three channels are a batch, too. Coins of their own: once in 10^12.
         "batches of three": "all of a batch or none"
         if all(len(set(by_three[k : k + 3])) == 1 for k in range(0, 60, 3))
@@ -329,24 +335,30 @@ def flips_of_single_images(impl):
     image, batch = uint8_images(3, 4, 6), uint8_images(20, 3, 4, 6)
     times = 400
     singles = [impl.train_transform(image) for _ in range(times)]
+    single = impl.calls.made[-1]
     words = turned_each(image, singles)
     grey = impl.train_transform(uint8_images(1, 4, 6, seed=3))
+    of_grey = impl.calls.made[-1]
     still = impl.train_transform(batch, flip=False)
     floats = noted((images(3, 4, 6) + 1) / 2, "(images(3, 4, 6) + 1) / 2")
     calm = [impl.train_transform(image, flip=False) for _ in range(10)]
     alone = len(set(words)) == 1 and NEITHER not in words
     return {
-        "values, sorted": pixels(singles[0]),
+        "values, sorted": told(pixels(singles[0]), single),
         # Which of the two ways it is may be up to where the random numbers begin.
-        f"{times} times the same image is": "always the same way" if alone else kinds(words),
-        "share mirrored": None if alone else about_half(words.count(MIRRORED), times),
-        "with flip=False they are": kinds([*turned(batch, still), *turned_each(image, calm)]),
-        "with flip=False, values, sorted": pixels(still),
-        "with flip=False, values of floats, sorted": pixels(
-            impl.train_transform(floats, flip=False)
+        f"{times} times the same image is": told(
+            "always the same way" if alone else kinds(words), single
         ),
-        "a batch of one, values, sorted": pixels(impl.train_transform(batch[:1])),
-        "one grey image, values, sorted": pixels(grey),
+        "share mirrored": told(None if alone else about_half(words.count(MIRRORED), times), single),
+        "with flip=False they are": told(
+            kinds([*turned(batch, still), *turned_each(image, calm)]), impl.calls.made[-1]
+        ),
+        "with flip=False, values, sorted": told(pixels(still), impl.calls.made[-1]),
+        "with flip=False, values of floats, sorted": told(
+            pixels(impl.train_transform(floats, flip=False))
+        ),
+        "a batch of one, values, sorted": told(pixels(impl.train_transform(batch[:1]))),
+        "one grey image, values, sorted": told(pixels(grey), of_grey),
     }
 
 
@@ -380,7 +392,7 @@ def where_the_coins_come_from(impl):
         made = [impl.train_transform(batch[0], generator=generator) for _ in range(24)]
         return turned_each(batch[0], made)
 
-    return {"batches": coins(of_batches), "single images": coins(of_single_images)}
+    return {"batches": told(coins(of_batches)), "single images": told(coins(of_single_images))}
 
 
 def coins(flips):
@@ -389,16 +401,20 @@ def coins(flips):
     first, second = (torch.Generator().manual_seed(5) for _ in range(2))
     once, again, later = flips(first), flips(second), flips(first)
     after = torch.get_rng_state()
+    # Told at once, so that a report shows a call with the generator.
+    seen = {
+        "with generators of one seed": told(equal(once, again)),
+        "called again with one of them": told(equal(once, later)),
+        "so images are": told(kinds(once + later)),
+        "torch's global random state meanwhile": told(equal(before.tolist(), after.tolist())),
+    }
     torch.manual_seed(6)
     unaided = flips()
     more = flips()
     torch.manual_seed(6)
     repeated = flips()
     return {
-        "with generators of one seed": equal(once, again),
-        "called again with one of them": equal(once, later),
-        "so images are": kinds(once + later),
-        "torch's global random state meanwhile": equal(before.tolist(), after.tolist()),
+        **seen,
         "after the same torch.manual_seed": equal(unaided, repeated),
         "called twice in a row": equal(unaided, more),
     }

@@ -246,6 +246,11 @@ def cosine_refuses(impl):
     return {f"T = {n}": raises(lambda n=n: impl.cosine_beta_schedule(n)) for n in (1, 0, -3)}
 
 
+def attribute(impl, schedule, name):
+    """An attribute of the schedule that was made last: a report shows how to get at it."""
+    return told(getattr(schedule, name), f"{impl.calls.made[-1]}.{name}")
+
+
 @experiment(
     "5.3",
     "alphas are 1 − betas, alpha_bars their running product",
@@ -258,18 +263,16 @@ def cosine_refuses(impl):
     ),
 )
 def running_product(impl):
-    schedule = impl.NoiseSchedule(twelve_betas())
     thousand = noted(torch.linspace(1e-4, 0.02, 1000), "torch.linspace(1e-4, 0.02, 1000)")
     large = noted(torch.full((8,), 0.9), "torch.full((8,), 0.9)")
+    schedule = impl.NoiseSchedule(twelve_betas())
+    seen = {name: attribute(impl, schedule, name) for name in ("timesteps", *TABLES[:3])}
     mixed = impl.NoiseSchedule(torch.tensor([0.2, 0.05, 0.3, 0.1]))
+    seen["betas that do not rise"] = attribute(impl, mixed, "betas")
+    seen["alpha_bars of betas that do not rise"] = attribute(impl, mixed, "alpha_bars")
     return {
-        "timesteps": schedule.timesteps,
-        "betas": schedule.betas,
-        "alphas": schedule.alphas,
-        "alpha_bars": schedule.alpha_bars,
-        "betas that do not rise": mixed.betas,
-        "alpha_bars of betas that do not rise": mixed.alpha_bars,
-        "alpha_bars of 1000 steps": impl.NoiseSchedule(thousand).alpha_bars,
+        **seen,
+        "alpha_bars of 1000 steps": attribute(impl, impl.NoiseSchedule(thousand), "alpha_bars"),
         "the last alpha_bar of eight betas of 0.9": near(
             impl.NoiseSchedule(large).alpha_bars[-1], 1e-11
         ),
@@ -287,7 +290,7 @@ def running_product(impl):
     ),
 )
 def one_step_behind(impl):
-    return impl.NoiseSchedule(twelve_betas()).alpha_bars_prev
+    return attribute(impl, impl.NoiseSchedule(twelve_betas()), "alpha_bars_prev")
 
 
 @experiment(
@@ -303,9 +306,11 @@ def one_step_behind(impl):
 )
 def tables_are_float32(impl):
     betas = noted(twelve_betas().double(), "torch.linspace(0.05, 0.4, 12).double()")
-    single, double = impl.NoiseSchedule(twelve_betas()), impl.NoiseSchedule(betas)
+    single = impl.NoiseSchedule(twelve_betas())
+    of_single = told({name: str(getattr(single, name).dtype) for name in TABLES})
+    double = impl.NoiseSchedule(betas)
     return {
-        "of float32": {name: str(getattr(single, name).dtype) for name in TABLES},
+        "of float32": of_single,
         "of float64": {name: str(getattr(double, name).dtype) for name in TABLES},
         "to be learnt": [name for name in TABLES if getattr(single, name).requires_grad],
     }
@@ -326,27 +331,33 @@ def tables_are_float32(impl):
 def made_from_functions(impl):
     # Compared with the learner's own betas, which 5.1 and 5.2 are about.
     schedules = {"linear": impl.NoiseSchedule.linear(30), "cosine": impl.NoiseSchedule.cosine(30)}
+    calls = dict(zip(schedules, impl.calls.made, strict=False))
     own = {"linear": impl.linear_beta_schedule(30), "cosine": impl.cosine_beta_schedule(30)}
     thousand = impl.cosine_beta_schedule(1000)
     # With two steps enough is left after the last one to be seen.
     two, same = impl.NoiseSchedule.cosine(2), impl.NoiseSchedule(impl.cosine_beta_schedule(2))
     return {
         **{
-            f"{name}(30) has the betas of": [
-                f"{function}_beta_schedule(30)"
-                for function, betas in own.items()
-                if alike(schedule.betas, betas)
-            ]
+            f"{name}(30) has the betas of": told(
+                [
+                    f"{function}_beta_schedule(30)"
+                    for function, betas in own.items()
+                    if alike(schedule.betas, betas)
+                ],
+                calls[name],
+            )
             for name, schedule in schedules.items()
         },
-        "cosine(1000) has those of cosine_beta_schedule(1000), the smallest too": alike(
-            impl.NoiseSchedule.cosine(1000).betas, thousand
+        "cosine(1000) has those of cosine_beta_schedule(1000), the smallest too": told(
+            alike(impl.NoiseSchedule.cosine(1000).betas, thousand)
         ),
-        "cosine(2) has the alpha_bars of these betas": alike(two.alpha_bars, same.alpha_bars),
-        "steps": [len(schedule.betas) for schedule in schedules.values()],
+        "cosine(2) has the alpha_bars of these betas": told(
+            alike(two.alpha_bars, same.alpha_bars), "NoiseSchedule.cosine(2)"
+        ),
+        "steps": [told(len(schedules[name].betas), calls[name]) for name in schedules],
         "steps by default": [
-            len(impl.NoiseSchedule.linear().betas),
-            len(impl.NoiseSchedule.cosine().betas),
+            told(len(impl.NoiseSchedule.linear().betas)),
+            told(len(impl.NoiseSchedule.cosine().betas)),
         ],
     }
 

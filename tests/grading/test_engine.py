@@ -183,6 +183,40 @@ def test_a_mistake_at_the_edge_of_rounding_is_named_in_a_program_with_names_of_i
     assert failed and {r.mistakes for r in failed} == {("the norms have eps 1e-6, not 1e-5",)}
 
 
+@pytest.mark.parametrize(
+    ("number", "old", "new", "name", "call"),
+    [
+        (
+            5,
+            ".cumprod(0)",
+            ".cumsum(0)",
+            "running-product",
+            "torch.linspace(0.05, 0.4, 12)).alpha_bars",
+        ),
+        (
+            5,
+            "betas.float()",
+            "betas.double()",
+            "tables-are-float32",
+            "(torch.linspace(0.05, 0.4, 12))",
+        ),
+        (
+            1,
+            "x.shape[:-3], generator=generator)",
+            "x.shape[:-3])",
+            "coins-come-from",
+            "(uint8_images(8, 3, 4, 6), gen",
+        ),
+    ],
+)
+def test_the_call_that_is_shown_is_the_one_that_failed(
+    number, old, new, name, call, grader, submit
+):
+    result = grader.grade(number, submit(number, edited(solution(number), old, new)))
+    (failed,) = (r for r in result.results if r.experiment.name.endswith(name))
+    assert failed.verdict == FAILED and call in failed.call
+
+
 def test_a_missing_return_is_told(grader, submit):
     text = edited(solution(5), "    return torch.linspace(", "    torch.linspace(")
     text = edited(text, "return cls(linear_beta", "cls(linear_beta")
