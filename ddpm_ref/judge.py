@@ -134,7 +134,7 @@ class LargeJudge(PhotoJudge):
 
     kind = "large"
     depth, multiples = 3, (1, 3, 4)
-    passes, rate, decay, moves, covered = 20, 9.0, 0.012, 1 / 8, 1 / 4
+    passes, rate, decay, moves, covered = 36, 9.0, 0.012, 1 / 8, 1 / 4
 
     def __init__(self, channels: int, num_classes: int, width: int = 128, mirror: bool = True):
         super().__init__(channels, num_classes, width, mirror)

@@ -20,7 +20,9 @@ from typer.testing import CliRunner
 
 from ddpm_ref import launch, painting, pictures, referee
 from ddpm_ref.cli import app
+from ddpm_ref.data import to_model_range
 from ddpm_ref.datasets import load_dataset
+from ddpm_ref.judge import load_judge
 from ddpm_ref.painting import load_painter
 from ddpm_ref.presets import DataConfig
 from ddpm_ref.recipes import with_sampling
@@ -357,7 +359,14 @@ def test_export_and_draw_with_it(run, tmp_path):
 
 
 def test_judge_in_a_file_of_its_own(tmp_path):
-    ddpm("judge", "j/judge.safetensors", "--steps", 3, "--image-size", 8, "--device", "cpu")
+    said = ddpm("judge", "j/judge.safetensors", "--steps", 3, "--image-size", 8, "--device", "cpu")
+    about = json.loads((tmp_path / "j" / "judge.json").read_text())["about"]
+    learnt = load_judge(tmp_path / "j" / "judge.safetensors")
+    test = load_dataset("shapes", image_size=8, test=True)
+    _, guessed = learnt.look_at(to_model_range(test.images))
+    assert about["n"] == len(test.labels)  # the file has half of the digits
+    assert abs((guessed == test.labels).double().mean() - about["accuracy"]) < 0.005
+    assert f"right on {about['accuracy']:.2%} of {about['n']:,}" in " ".join(said.split())
     assert tiny.tree(tmp_path / "j").keys() == {"judge.json", "judge.safetensors"}
     photo = ["--kind", "photo", "--width", 8, "--image-size", 16, "--steps", 3, "--device", "cpu"]
     ddpm("judge", "narrow.safetensors", *photo)
