@@ -136,6 +136,8 @@ class _Search:
         return [k for k in pair if not replaceable(k)]
 
     def may_give(self, pair: tuple[int, int], s: Seen) -> bool:
+        if "error" in s.answer:  # one of the two raises it, whatever the other does
+            return any(self.gives((k,), s) for k in pair)
         if left_to_chance(s.answer.get("observed")):
             return True  # what stays within a margin alone need not do so in company
         touching = [k for k in pair if self.touches(k, s)]

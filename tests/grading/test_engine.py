@@ -105,7 +105,7 @@ def test_a_changed_input_is_reported(grader, submit):
     text = edited(
         solution(2), WRONG[0], "self.mlp(self.time(t) + self.label(y)).add(0 * t.add_(1).sum())"
     )
-    result = grader.grade(2, submit(2, text))
+    result = grader.grade(2, submit(2, text), naming=lambda e: False)
     assert any("changes its input" in r.symptom for r in result.results)
 
 
