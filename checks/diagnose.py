@@ -162,9 +162,8 @@ class _Search:
             return False
         if s.passed and not self.reference.touched(s.experiment, candidate, s.fill):
             return True
-        return same(
-            answer, s.answer
-        )  # which may have passed: at the edge of what rounding may change
+        # What passed may show the mistake, too, at the edge of what rounding may change.
+        return same(answer, s.answer)
 
     def contradicted(self, candidate: tuple[int, ...], failed: list[Seen]) -> bool:
         """Whether in its own exercises, or in earlier ones, something else is seen than it gives.

@@ -12,13 +12,13 @@ from checks.compare import Difference, differences, first_place, is_array, round
 from checks.files import Problem
 from checks.orders import swapped
 from checks.reference import Reference, cannot_run
+from checks.stubs import TODO
 from checks.workers import Pool, TimedOut, Worker
 
 NOT_STARTED, PASSED, FAILED = "not started", "passed", "failed"
 CRASHED, TIMED_OUT = "crashed", "timed out"
 NO_FILE = "there is no file"
 NO_IMPORT = "it cannot be imported"
-STUB = re.compile(r"TODO\((\d+\.\d+)\)")
 GARBLED = "something else than the grader wrote to the grader's channel"
 
 
@@ -335,7 +335,7 @@ class _Attempt:
             self.results = {e.name: Result(e, NOT_STARTED, symptom) for e in experiments}
             return self
         left = re.findall(r"raise NotImplementedError.*", _text(file))
-        self.unwritten = {todo for line in left for todo in STUB.findall(line)}
+        self.unwritten = {todo for line in left for todo in TODO.findall(line)}
         self.reference = self.grader.reference(self.chapter)
         for e in experiments:
             self.grader._ahead.submit(self.reference.observe, e)
@@ -459,8 +459,11 @@ class _Attempt:
 
     def _not_started(self, e: Experiment, message: str) -> Result:
         """By the message of the stub that was called, and by which stubs are left in the file."""
-        called = STUB.search(message)
-        if called and called[1] != e.id and e.id not in self.unwritten:
+        called = TODO.search(message)
+        known = called and any(
+            chapter.chosen(called[1]) for chapter in catalogue.chapters().values()
+        )
+        if known and called[1] != e.id and e.id not in self.unwritten:
             symptom = f"it needs TODO({called[1]}), which is still to be written"
             return Result(e, NOT_STARTED, symptom, needs=called[1])
         return Result(e, NOT_STARTED, f"still to be written: {message}".rstrip(": "))

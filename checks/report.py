@@ -81,12 +81,11 @@ def chapter(result: ChapterResult, feedback, verbose: bool, submission: Path | N
     if result.results and result.results[0].symptom.startswith(NO_FILE):
         _indented(result.results[0].symptom, "yellow")
     same_crash = None
-    first = next(iter(result.results), None)
-    broken = first and first.importing and feedback(first.experiment) != "pass"
-    if broken:
-        _where(first)
-        _indented("Before this is mended, none of the checks of this chapter can run.", "bold")
-    for each in result.results if not broken else ():
+    for each in result.results:
+        if each.importing and feedback(each.experiment) != "pass":  # the same for all of them
+            _where(each)
+            _indented("Before this is mended, none of the checks of this chapter can run.", "bold")
+            break
         told = (each.symptom, each.frames)
         brief = each.verdict in (CRASHED, TIMED_OUT) and told == same_crash
         _experiment(each, "pass" if brief else feedback(each.experiment), submission)

@@ -14,7 +14,7 @@ from checks.catalogue import ROOT, Chapter, chapters
 _REGION = re.compile(
     r"^(?P<indent>[ ]*)### BEGIN SOLUTION\n(?P<body>.*?)^[ ]*### END SOLUTION\n", re.M | re.S
 )
-_TODO = re.compile(r"TODO\((\d+\.\d+)\)")
+TODO = re.compile(r"TODO\((\d+\.\d+)\)")
 
 
 def cut(solution: str) -> str:
@@ -25,7 +25,7 @@ def cut(solution: str) -> str:
     """
 
     def hole(match) -> str:
-        above = _TODO.findall(solution[: match.start()])
+        above = TODO.findall(solution[: match.start()])
         if not above:
             raise ValueError("### BEGIN SOLUTION without a TODO(n.m) above it")
         return f'{match["indent"]}raise NotImplementedError("TODO({above[-1]})")\n'
@@ -54,7 +54,7 @@ def parts(chapter: Chapter) -> dict[str, str]:
     text = solution_of(chapter).read_text(encoding="utf-8")
     found: dict[str, list[str]] = {}
     for match in _REGION.finditer(text):
-        id = _TODO.findall(text[: match.start()])[-1]
+        id = TODO.findall(text[: match.start()])[-1]
         found.setdefault(id, []).append(_signature(text[: match.start()]) + match["body"].rstrip())
     return {id: "\n\n".join(pieces) for id, pieces in found.items()}
 

@@ -9,7 +9,6 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
-from ddpm_ref.borrowed import is_borrowed
 from ddpm_ref.errors import UserError
 
 
@@ -81,8 +80,13 @@ def in_half_precision(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {k: v.half() if v.is_floating_point() else v for k, v in tensors.items()}
 
 
-def load_weights(model: nn.Module, weights: dict[str, Tensor], path: Path) -> None:
-    """`load_state_dict`, with one sentence for all that can be wrong."""
+def load_weights(
+    model: nn.Module,
+    weights: dict[str, Tensor],
+    path: Path,
+    fix: str = "use it with the configuration it was trained with",
+) -> None:
+    """`load_state_dict`, with one sentence for all that can be wrong; it ends with what to do, `fix`."""
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:
@@ -92,9 +96,6 @@ def load_weights(model: nn.Module, weights: dict[str, Tensor], path: Path) -> No
             for k in {**own, **weights}
             if k not in own or k not in weights or own[k].shape != weights[k].shape
         ]
-        fix = "use it with the configuration it was trained with"
-        if is_borrowed():
-            fix = "they fit the names in the README of chapter 4, or train with --code a model of your own"
         raise UserError(
             f"{path} holds the weights of another model: {len(odd)} tensors differ in name or shape "
             f"(the first is {odd[0]}); {fix}."

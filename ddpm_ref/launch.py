@@ -25,7 +25,7 @@ from ddpm_ref.pictures import grid, save_picture
 from ddpm_ref.precision import allow_tf32, make_scaler, memory_format, select_precision
 from ddpm_ref.presets import RunConfig, SampleConfig, TrainConfig, for_images
 from ddpm_ref.recipes import make_model, make_schedule
-from ddpm_ref.runs import Run, make_folder
+from ddpm_ref.runs import Run, make_parts
 from ddpm_ref.training import (
     ExponentialMovingAverage,
     TrainingState,
@@ -196,8 +196,7 @@ def _opened(
         if world.is_main:  # the others would take away what it writes by now
             for leftover in folder.rglob(".*.part"):  # of a process that was killed while it wrote
                 leftover.unlink(missing_ok=True)
-            for name in ("checkpoints", "samples"):  # taken away to make room, maybe
-                make_folder(folder / name)
+            make_parts(folder)  # taken away to make room, maybe
         yield run
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from ddpm_ref.borrowed import is_borrowed
 from ddpm_ref.diffusion import NoiseSchedule
 from ddpm_ref.errors import UserError, closest_hint
 from ddpm_ref.files import in_half_precision, load_weights, read_tensors, write_tensors
@@ -186,7 +187,11 @@ def load_painter(
     weights = {
         k.removeprefix(prefix): v.float() for k, v in tensors.items() if k.startswith(prefix)
     }
-    load_weights(model, weights, path)
+    if is_borrowed():
+        fix = "they fit the names in the README of chapter 4, or train with --code a model of your own"
+        load_weights(model, weights, path, fix)
+    else:
+        load_weights(model, weights, path)
     if not all(w.isfinite().all() for w in weights.values()):
         raise UserError(f"{path} holds weights that are no numbers: take another checkpoint.")
     schedule = make_schedule(config).to(device)

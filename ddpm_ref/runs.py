@@ -48,6 +48,12 @@ def make_folder(path: Path) -> Path:
     return path
 
 
+def make_parts(folder: Path) -> None:
+    """Create the folders that lie in a run; they may be there already."""
+    for name in ("checkpoints", "samples"):
+        make_folder(folder / name)
+
+
 def must_be_new(folder: Path) -> None:
     """Raise UserError when a folder exists already."""
     if folder.exists():
@@ -91,8 +97,7 @@ class Run:
             images: how many there are, to train and to validate on.
         """
         must_be_new(folder)
-        make_folder(folder / "checkpoints")
-        make_folder(folder / "samples")
+        make_parts(folder)
         about = {
             "ddpm_ref": __version__,
             "torch": torch.__version__,

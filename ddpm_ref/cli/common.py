@@ -124,14 +124,17 @@ def place(option: str, path: Path | None) -> Path | None:
         raise UserError(
             f"{option} cannot write {path}: {folder} may not be written to, choose another place."
         )
-    # What a training goes on by. Numbers and pictures of a run may be written anew.
-    beside = path.absolute().parent
-    kept = beside.name == "checkpoints"
-    run = beside.parent if kept else beside
-    kept = kept or path.name in ("config.json", "metrics.csv")
-    if kept and (run / "config.json").is_file() and (run / "checkpoints").is_dir():
+    if _goes_on_by(path.absolute()):
         raise UserError(f"{path} belongs to a run, which could not go on: choose another name.")
     return path
+
+
+def _goes_on_by(path: Path) -> bool:
+    """Whether a training goes on by this file. Numbers and pictures of a run may be written anew."""
+    if path.parent.name == "checkpoints":
+        return (path.parent.parent / "config.json").is_file()
+    is_run = (path.parent / "config.json").is_file() and (path.parent / "checkpoints").is_dir()
+    return is_run and path.name in ("config.json", "metrics.csv")
 
 
 def distinct(**paths: Path | None) -> None:

@@ -278,6 +278,7 @@ def judge(
     from ddpm_ref.presets import DataConfig
     from ddpm_ref.referee import train_judge
     from ddpm_ref.runs import command_line, make_folder
+    from ddpm_ref.scores import class_accuracy
 
     one_of("--kind", kind, tuple(KINDS))
     if steps is not None:
@@ -302,7 +303,7 @@ def judge(
         width=width,
     )
     _, guessed = trained.look_at(to_model_range(real.images))
-    accuracy, n = (guessed == real.labels).double().mean().item(), len(guessed)
+    accuracy, n = class_accuracy(guessed, real.labels, len(real.classes))[0], len(guessed)
     about = {
         "command": command_line(),
         "classes": list(images.classes),

@@ -235,6 +235,17 @@ def test_not_implemented_with_words_of_its_own_is_no_stub(grader, submit):
     assert told.verdict == FAILED and "got 'NotImplementedError'" in told.symptom
 
 
+def test_a_todo_of_somebody_s_own_is_no_exercise_that_is_waited_for(grader, submit):
+    text = edited(
+        solution(5),
+        "    return torch.linspace(",
+        "    raise NotImplementedError('TODO(12.3)')\n    return torch.linspace(",
+    )
+    result = grader.grade(5, submit(5, text))
+    assert {r.needs for r in result.results} == {""} and result.results[0].verdict == NOT_STARTED
+    report.next_step([result])
+
+
 def test_who_draws_with_a_copy_of_the_model_is_seen(grader, submit):
     text = f"{solution(7)}\nimport copy\n"
     for loop in ("p_sample_loop", "ddim_sample_loop", "dpm_solver_2m"):
