@@ -138,11 +138,8 @@ def formula(loss, model, schedule, x_0, gamma=None):
 
 def wrong_if_given(impl, target):
     """Whether p_losses gives something else than the mean of squares also when the noise is given."""
-    model, schedule, (x_0, t, y, noise) = (
-        toy_model(CLASSES),
-        short_schedule(impl),
-        batch(7, 3, 4, 6),
-    )
+    model, schedule = toy_model(CLASSES), short_schedule(impl)
+    x_0, t, y, noise = batch(7, 3, 4, 6)
     loss = impl.p_losses(model, schedule, x_0, t, y, noise, target)
     impl.calls.made.pop()  # the line to be pasted is that of the call without noise
     ab = alpha_bar(schedule, t)

@@ -284,6 +284,7 @@ def train_and_show(
     """Train into a folder, with all that a person sees of it; exits when it is interrupted."""
     from ddpm_ref.data import split_dataset
     from ddpm_ref.distributed import join_world, leave_world
+    from ddpm_ref.jobs import Hooks
     from ddpm_ref.launch import train, train_borrowed
     from ddpm_ref.precision import select_precision
     from ddpm_ref.recipes import make_model
@@ -321,13 +322,19 @@ def train_and_show(
     begun_at = Run(folder).last_checkpoint() if resume else None
     if borrowed.is_borrowed():  # a loop that nothing can ask to stop: Ctrl-C ends it where it is
         with console.training_view(knobs.images) as view:
-            on_epoch = _hooks(view, [], config, folder, summary_writer).on_epoch
+            on_epoch = _on_epoch(view, config, folder, summary_writer)
             train_borrowed(config, images, folder, where, on_epoch)
         return folder
     with console.training_view(knobs.images) as view, console.signals() as signals:
         if resume and (rows := Run(folder).metrics()):
             view.set_done(rows[-1]["images_seen"])
-        hooks = _hooks(view, signals, config, folder, summary_writer if world.is_main else None)
+        hooks = Hooks(
+            on_step=view.on_step,
+            on_epoch=_on_epoch(view, config, folder, summary_writer if world.is_main else None),
+            on_pause=lambda state: view.set_done(state.images_seen),
+            validating=view.validating,
+            interrupted=lambda: bool(signals),
+        )
         finished = train(config, images, folder, where, world, hooks, resume)
     leave_world()
     if finished and begun_at is not None and Run(folder).last_checkpoint() == begun_at:
@@ -356,9 +363,8 @@ def _read_images(config, world):
     return config, images
 
 
-def _hooks(view, signals: list[int], config, folder: Path, summary_writer):
-    """What a person sees while it trains, and what TensorBoard is given."""
-    from ddpm_ref.jobs import Hooks
+def _on_epoch(view, config, folder: Path, summary_writer):
+    """What a person sees after each epoch, and what TensorBoard is given."""
 
     def on_epoch(state, row):
         console.out.print(
@@ -371,13 +377,7 @@ def _hooks(view, signals: list[int], config, folder: Path, summary_writer):
                 for name, value in row.items():
                     writer.add_scalar(name, value, state.images_seen)
 
-    return Hooks(
-        on_step=view.on_step,
-        on_epoch=on_epoch,
-        on_pause=lambda state: view.set_done(state.images_seen),
-        validating=view.validating,
-        interrupted=lambda: bool(signals),
-    )
+    return on_epoch
 
 
 def _summary_writer():
