@@ -150,7 +150,7 @@ class Roster:
     A submission belongs to the line that has its name in a cell, or a part of its name between
     underscores: "Anna Muster_123456_assignsubmission_file" is that of "Anna Muster", of "Participant
     123456" and of anna.muster@… alike; "ddpm-annam", where all begin with "ddpm-", is that of "annam".
-    What stands in two lines is nobody's.
+    What stands in two lines is nobody's. Of several submissions that belong to a line, it gets the last.
     """
 
     heading: list[str]
@@ -194,23 +194,28 @@ class Roster:
         return Roster(heading, people, delimiter)
 
     def joined(self, names: list[str]) -> tuple[list[tuple[list[str], int | None]], list[int]]:
-        """Each line with the index of its submission, or None; and the indices of those without a line."""
+        """Each line with the index of its submission, or None; and the indices of those without a line.
+
+        names: in order, so that of several attempts the newest is the last.
+        """
         lines: dict[str, set[int]] = {}
         for number, person in enumerate(self.people):
             whole = [f"{a} {b}" for p in pairwise(person) for a, b in (p, p[::-1])]
             for cell in (*person, *whole):
                 for known in _known_as(cell):
                     lines.setdefault(known, set()).add(number)
-        whose: dict[int, int] = {}
+        whose: dict[int, list[int]] = {}
         assignments = _assignments(names)
         for index, name in enumerate(names):
             inner = [name.removeprefix(a) for a in assignments if name.startswith(a)]
             ways = [[name, *name.split("_")], *([each] for each in inner)]
             found = next(filter(None, ({*_lines_of(way, lines)} for way in ways)), set())
-            if len(found) == 1 and not found <= whose.keys():
-                whose[found.pop()] = index
-        joined = [(person, whose.get(number)) for number, person in enumerate(self.people)]
-        return joined, [index for index in range(len(names)) if index not in whose.values()]
+            if len(found) == 1:
+                whose.setdefault(found.pop(), []).append(index)
+        # Of several attempts it is the last: course systems put the date, or a number, into the name.
+        last = {number: found[-1] for number, found in whose.items()}
+        joined = [(person, last.get(number)) for number, person in enumerate(self.people)]
+        return joined, [index for index in range(len(names)) if index not in last.values()]
 
 
 def _assignments(names: list[str]) -> list[str]:

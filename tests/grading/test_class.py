@@ -300,9 +300,10 @@ def test_grades_are_added_to_the_lines_of_a_roster(tmp_path, encoding):
 
 def test_two_submissions_of_one_person_are_not_both_theirs():
     people = Roster(["id", "name"], [["17", "Anna"], ["18", "Ben"]])
-    lines, strangers = people.joined(["anna_late_17", "Anna", "18_anna"])
-    assert [index for _, index in lines] == [0, None]
-    assert strangers == [1, 2]  # the last: Ben's number, Anna's name
+    attempts = ["ddpm_17_attempt_2026-11-02", "ddpm_17_attempt_2026-11-10", "18_anna"]
+    lines, strangers = people.joined(attempts)
+    assert [index for _, index in lines] == [1, None]
+    assert strangers == [0, 2]  # the earlier one; Ben's number with Anna's name
 
 
 def test_names_match_a_roster_however_their_accents_are_written():
