@@ -55,12 +55,16 @@ def make_parts(folder: Path) -> None:
 
 
 def must_be_new(folder: Path) -> None:
-    """Raise UserError when a folder exists already."""
+    """Raise UserError when a folder exists already, or could not be made."""
     if folder.exists():
         or_remove = ", or remove it first" if (folder / "config.json").is_file() else ""
         raise UserError(
             f"{folder} exists already: choose another --out{or_remove}; nothing was changed."
         )
+    above = next(place for place in folder.absolute().parents if place.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        why = "may not be written to" if above.is_dir() else "is a file"
+        raise UserError(f"Cannot create the folder {folder} ({above} {why}): choose another --out.")
 
 
 def free_name(path: Path) -> Path:

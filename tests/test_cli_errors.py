@@ -256,6 +256,8 @@ def test_wrong_input_in_a_process(place, name):
         ("train --out new --image-size 18 --steps 1", "18"),
         ("train --out new --batch-size 100000", "9000"),
         ("sample run --steps 21", "20"),
+        # Before the data set is read, which is not there either.
+        ("train --out file/new --dataset folder --data-dir nowhere", "is a file"),
         ("sample othershape.safetensors", "another model"),
     ],
 )
