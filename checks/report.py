@@ -130,7 +130,12 @@ def _where(result: Result) -> None:
     for frame in result.frames:
         _indented(f"  {frame}", "dim")
     if result.call:
-        _indented(f">>> {result.call}", "cyan")
+        _indented(_called(result.call), "cyan")
+
+
+def _called(call: str) -> str:
+    """The call with Python's prompt, unless a part of it stands as "…", which Python does not know."""
+    return f"call:  {call}" if "…" in call else f">>> {call}"
 
 
 def _of(submission: Path | None) -> str:
@@ -437,7 +442,7 @@ def _chapter_json(result) -> dict:
 def told(e: dict) -> str:
     """What there is to say about an experiment that did not pass, for machines (see `experiment_json`)."""
     lines = [f"{e['verdict']}: {e['symptom']}" if e["symptom"] else e["verdict"], *e["frames"]]
-    lines += [f">>> {e['call']}"] if e["call"] else []
+    lines += [_called(e["call"])] if e["call"] else []
     lines += [f"it looks like: {mistake}" for mistake in e["mistakes"]]
     lines += [f"note: {e['note']}"] if e["note"] else []
     return clean("\n".join(lines))
