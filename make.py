@@ -39,7 +39,11 @@ DOCS = [
 TARGETS = {
     "setup": ("install everything that a learner needs", ["test"], lambda args: []),
     "demo": ("draw pictures", [], lambda args: [["-m", "ddpm_ref", "demo", *args]]),
-    "test": ("lint, then run the tests", ["test", "docs"], lambda args: [*LINT, [*PYTEST, *args]]),
+    "test": (
+        "lint, then run the tests, the slow ones only when asked to: ARGS=tests is all of them",
+        ["test", "docs"],
+        lambda args: [*LINT, [*PYTEST, *(args or ["-m", "not slow"])]],
+    ),
     "lint": ("check style and formatting", ["test"], lambda args: LINT),
     "format": ("mend style and formatting", ["test"], lambda args: FORMAT),
     "stubs": ("cut the chapters' stubs from solutions/", [], lambda args: [["-m", "checks.stubs"]]),

@@ -130,6 +130,7 @@ def outcomes(tmp_path_factory):
     return json.loads(done.stdout.splitlines()[-1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("work", WORK)
 def test_on_another_device_the_numbers_are_the_cpu_s(work, outcomes):
     assert isinstance(outcomes[work], float), outcomes[work]

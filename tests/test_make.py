@@ -87,12 +87,23 @@ def test_an_old_python_can_read_it():
     assert set(names) <= {*sys.stdlib_module_names, "importlib.util"} - {"tomllib"}  # 3.11 has it
 
 
-def test_makefile_passes_every_target_on():
-    text = (ROOT / "Makefile").read_text(encoding="utf-8")
-    phony = re.search(r"^\.PHONY:(.*)$", text, re.MULTILINE).group(1).split()
+def loaded():
     spec = importlib.util.spec_from_file_location("make_for_tests", ROOT / "make.py")
     make = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(make)
+    return make
+
+
+def test_slow_tests_are_left_out_unless_tests_are_named():
+    *_, commands_for = loaded().TARGETS["test"]
+    assert commands_for([])[-1][-2:] == ["-m", "not slow"]
+    assert "not slow" not in commands_for(["-k", "notebook"])[-1]
+
+
+def test_makefile_passes_every_target_on():
+    text = (ROOT / "Makefile").read_text(encoding="utf-8")
+    phony = re.search(r"^\.PHONY:(.*)$", text, re.MULTILINE).group(1).split()
+    make = loaded()
     assert set(phony) - {"help"} == set(make.TARGETS)
     assert set(TARGETS) <= set(make.TARGETS)
 

@@ -16,6 +16,7 @@ SOLUTIONS = ROOT / "solutions"
 BRIEF = capstone.Plan(epochs=1, images=800, n=20, margin=0.5, seconds=300)
 
 
+@pytest.mark.slow
 def test_the_solutions_train_and_draw_as_the_reference_does(grader, tmp_path):
     told = []
     outcome = capstone.run(SOLUTIONS, capstone.QUICK, tmp_path, grader, told.append)
@@ -30,6 +31,7 @@ def test_the_solutions_train_and_draw_as_the_reference_does(grader, tmp_path):
     assert any("epoch 1 of 1" in line or "pictures" in line for line in told)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "old", "new"),
     [
@@ -107,6 +109,7 @@ train_borrowed(config, load_dataset("shapes", image_size=16, size=200), Path(FOL
 """
 
 
+@pytest.mark.slow
 def test_the_command_line_on_other_chapters(tmp_path):
     run = tmp_path / "run"
     script = BRIEFLY.replace("FOLDER", repr(str(run)))
@@ -125,6 +128,7 @@ def test_the_command_line_on_other_chapters(tmp_path):
     assert done.returncode == 0 and drawn.is_file(), done.stderr
 
 
+@pytest.mark.slow
 def test_the_command_line_says_what_is_wrong_with_other_chapters(tmp_path):
     done = ddpm("sample", "--code", "nowhere")
     assert done.returncode == 2 and "no folder of that name" in done.stderr

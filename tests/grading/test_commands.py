@@ -151,6 +151,7 @@ def test_what_is_written_says_which_other_exercise_it_waits_for(run, submit):
     assert "needs" not in run("chapter", 8, "--submission", "chapters").stdout
 
 
+@pytest.mark.slow
 def test_stubs_are_not_started(run):
     for arguments in ([], ["chapter", 2], ["why", "2.1"], ["all"]):
         done = run(*arguments)
@@ -268,6 +269,7 @@ def test_output_is_counted_and_shown_when_asked_for(run, submit):
     assert "here I am" in run("chapter", 2, "--submission", chatty, "--verbose").stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", sorted(chapters().keys() - {8}))  # which takes a minute
 def test_show_draws_a_picture(number, run, tmp_path):
     picture = tmp_path / "picture.png"

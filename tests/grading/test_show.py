@@ -79,10 +79,12 @@ def shown(number, submission, picture):
     return done.stdout
 
 
+@pytest.mark.slow
 def test_training_is_drawn(tmp_path):
     assert "loss" in shown(8, ROOT / "solutions", tmp_path / "p.png")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("style", sorted(p.name for p in (BANK / "ch04").iterdir() if p.is_dir()))
 def test_networks_of_other_kinds_are_told_of_too(style, tmp_path):
     said = shown(4, BANK / "ch04" / style, tmp_path / "p.png")
