@@ -94,9 +94,10 @@ def tell_skipped(images) -> None:
     """Name the files of an image set that could not be read."""
     if images.skipped:
         first = ", ".join(images.skipped[:3]) + (", …" if len(images.skipped) > 3 else "")
-        console.out.print(
-            f"Skipped {len(images.skipped)} files that are no readable images: {first}"
-        )
+        count = len(images.skipped)
+        some = f"{count:,} files that are no readable images"
+        told = "1 file that is no readable image" if count == 1 else some
+        console.out.print(f"Skipped {told}: {first}")
 
 
 def _guidance(value: float | None) -> float | None:
