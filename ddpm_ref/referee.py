@@ -141,7 +141,7 @@ def train_judge(
         images: what to learn from.
         steps: None for what the kind needs. small, 128 images a step: four passes over the images, at
             least 600 steps, ten seconds on a CPU. photo, 512 images a step: 16 passes, for CIFAR-10 an
-            hour of one core. large, the same: 36 passes, five hours.
+            hour of one core. large, the same: 36 passes, four hours.
         seed: of everything random in it; the global random state is left alone.
         device: where to train.
         progress: wraps the range of steps.
