@@ -204,18 +204,17 @@ class Roster:
             for cell in (*person, *whole):
                 for known in _known_as(cell):
                     lines.setdefault(known, set()).add(number)
-        whose: dict[int, list[int]] = {}
+        whose: dict[int, int] = {}
         assignments = _assignments(names)
         for index, name in enumerate(names):
             inner = [name.removeprefix(a) for a in assignments if name.startswith(a)]
             ways = [[name, *name.split("_")], *([each] for each in inner)]
             found = next(filter(None, ({*_lines_of(way, lines)} for way in ways)), set())
             if len(found) == 1:
-                whose.setdefault(found.pop(), []).append(index)
-        # Of several attempts it is the last: course systems put the date, or a number, into the name.
-        last = {number: found[-1] for number, found in whose.items()}
-        joined = [(person, last.get(number)) for number, person in enumerate(self.people)]
-        return joined, [index for index in range(len(names)) if index not in last.values()]
+                # Of several attempts the last stays: course systems put the date into the name.
+                whose[found.pop()] = index
+        joined = [(person, whose.get(number)) for number, person in enumerate(self.people)]
+        return joined, [index for index in range(len(names)) if index not in whose.values()]
 
 
 def _assignments(names: list[str]) -> list[str]:
