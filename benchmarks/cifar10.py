@@ -7,6 +7,7 @@
 With the pictures in folders (train/CLASS/*, test/CLASS/*): --dataset folder --data-dir FOLDER.
 With --run RUN, what `ddpm train` made is measured in the same way, and nothing trained but the referees:
 as it draws by itself, or with --draw-as PRESET as that one draws; with --only sampling in other ways too.
+With --judge FILE, what `ddpm judge` made says what a picture shows, and one referee only is trained.
 
 Two referees are trained first: one on all training images, which says what a picture shows; one on half of
 them, whose features carry the Fréchet and kernel distances to the test images. The other half against
@@ -43,7 +44,7 @@ from ddpm_ref.pictures import grid, save_picture
 from ddpm_ref.precision import allow_tf32, select_precision
 from ddpm_ref.presets import PRESETS, RunConfig, SampleConfig, for_images, preset
 from ddpm_ref.recipes import make_model
-from ddpm_ref.referee import train_judge
+from ddpm_ref.referee import must_know, train_judge
 from ddpm_ref.runs import Run, make_folder
 from ddpm_ref.scores import class_accuracy, frechet_distance, kernel_distance
 from ddpm_ref.training import select_device
@@ -210,7 +211,7 @@ class Bench:
         self.arms = arms(options.images, options.quick)
         self.images, self.test = self._pictures()
         self.first_half, self.second_half = self.images.split(0.5)
-        self.judge = self._referee("referee", self.images)
+        self.judge = self._referee("referee", self.images, options.judge)
         self.half_judge = self._referee("referee-half", self.first_half)
         self.real, _ = self.half_judge.look_at(to_model_range(self.test.images))
         self._floor()
@@ -219,7 +220,7 @@ class Bench:
         """The results so far; an error when they were measured in another way."""
         o, path = self.options, self.out / "results.json"
         settings = {"n": o.n, "images": o.images, "dataset": o.dataset, "quick": o.quick}
-        settings["referee"] = self.kind
+        settings["referee"] = f"{o.judge.name} and {self.kind}" if o.judge else self.kind
         settings["device"] = self.machine  # seconds of two machines do not compare
         if not path.is_file():
             about = {"settings": settings, "torch": torch.__version__.split("+")[0]}
@@ -250,10 +251,10 @@ class Bench:
             images, test = _some(images, 500), _some(test, 100)
         return images, test
 
-    def _referee(self, name: str, images: ImageSet) -> Judge:
-        """The referee that learns from these images, kept from an earlier call or trained now."""
-        path, tiny = self.out / f"{name}.safetensors", self.options.quick
-        if not path.is_file():
+    def _referee(self, name: str, images: ImageSet, given: Path | None = None) -> Judge:
+        """The referee that learns from these images: given, kept from an earlier call, or trained now."""
+        path, tiny = given or self.out / f"{name}.safetensors", self.options.quick
+        if given is None and not path.is_file():
             watched = console.tracker(f"training {name}")
             began = time.monotonic()
             judge = train_judge(
@@ -267,6 +268,7 @@ class Bench:
             save_judge(judge, path, {"classes": list(images.classes), "images": len(images.labels)})
             self.note("referees", name, train_seconds=time.monotonic() - began)
         judge = load_judge(path).to(self.device)
+        must_know(judge, images, path, self.options.dataset)
         if "accuracy" not in self.results.get("referees", {}).get(name, {}):
             _, guessed = judge.look_at(to_model_range(self.test.images))
             accuracy, _ = class_accuracy(guessed, self.test.labels, len(self.test.classes))
@@ -516,6 +518,7 @@ def options_from(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--n", type=int, help="pictures to score by (10,000)")
     kinds = ("photo", "large")
     parser.add_argument("--referee", choices=kinds, help="their kind (large on a GPU, else photo)")
+    parser.add_argument("--judge", type=Path, help="a referee that is trained already")
     parser.add_argument("--sampling-of", choices=ORDER, metavar="ARM", help="(cifar10)")
     parser.add_argument("--dataset", default="cifar10", choices=DATASETS)
     parser.add_argument("--data-dir", help="the download's folder (data), or that of the pictures")

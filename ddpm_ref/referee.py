@@ -94,7 +94,7 @@ def appoint_referee(
         given = kept
     if given is not None:
         judge = load_judge(given)
-        _must_know(judge, real, given, data.dataset)
+        must_know(judge, real, given, data.dataset)
     else:
         if learn is None:
             learn = load_dataset(data.dataset, **size, size=data.size, progress=reading)
@@ -110,7 +110,7 @@ def appoint_referee(
     return Referee(judge, right.mean().item(), len(right), features, real.subset(order.tolist()))
 
 
-def _must_know(judge: Judge, real: ImageSet, file: Path, dataset: str) -> None:
+def must_know(judge: Judge, real: ImageSet, file: Path, dataset: str) -> None:
     """Raise UserError when a judge from a file is one of other pictures than these."""
     if judge.classes and judge.classes != tuple(real.classes):
         raise UserError(

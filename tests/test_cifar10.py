@@ -14,15 +14,17 @@ import pytest
 import tiny
 import torch
 from PIL import Image
+from torch import nn
 
 from ddpm_ref import console
 from ddpm_ref.datasets import load_dataset
 from ddpm_ref.errors import UserError
 from ddpm_ref.files import read_tensors
 from ddpm_ref.jobs import Diverged
-from ddpm_ref.judge import load_judge
+from ddpm_ref.judge import load_judge, save_judge
 from ddpm_ref.presets import SampleConfig, preset
 from ddpm_ref.recipes import make_model
+from ddpm_ref.referee import train_judge
 
 SOURCE = Path(__file__).resolve().parent.parent / "benchmarks" / "cifar10.py"
 spec = importlib.util.spec_from_file_location("cifar10", SOURCE)
@@ -131,6 +133,31 @@ def test_a_run_is_measured_like_an_arm(photos, tmp_path, capsys, monkeypatch):
     assert call(photos, tmp_path / "out-2", *like) == 0
     (row,) = json.loads(numbers.read_text())["arms"].values()
     assert row["guidance 1"]["sampler"] == "ddpm" and "guidance 1.5" not in row
+
+
+def test_a_judge_that_is_given_says_what_a_picture_shows(photos, tmp_path, capsys, monkeypatch):
+    run = tiny.make_run(tmp_path / "mine", images=12)
+    out, file = tmp_path / "out", tmp_path / "always-1.safetensors"
+    images = load_dataset("folder", data_dir=photos, image_size=16)
+    judge = train_judge(images, steps=1)
+    last = [layer for layer in judge.modules() if isinstance(layer, nn.Linear)][-1]
+    with torch.no_grad():
+        last.bias[1] += 1000
+    save_judge(judge, file, {"classes": images.classes})
+    assert call(photos, out, "--run", str(run.folder), "--judge", str(file)) == 0
+    assert (
+        not (out / "referee.safetensors").exists() and (out / "referee-half.safetensors").exists()
+    )
+    (row,) = results(out)["arms"].values()
+    right = list(row["guidance 1"]["class_accuracies"].values())
+    assert right[1] == 1 and sum(right) == 1
+    assert call(photos, out, "--run", str(run.folder)) == 2
+    assert "begun with referee always-1.safetensors and photo, not photo" in capsys.readouterr().err
+    other = ("--judge", "ddpm_ref/weights/judge-shapes.safetensors")
+    monkeypatch.chdir(SOURCE.parent.parent)
+    assert call(photos, tmp_path / "out-2", "--run", str(run.folder), *other) == 2
+    assert "give a judge of the same data set" in capsys.readouterr().err
+    assert call(photos, tmp_path / "out-3", "--judge", str(tmp_path / "nowhere")) == 2
 
 
 def test_a_way_to_draw_does_what_its_name_says():
