@@ -292,7 +292,10 @@ def _error(kind: str, error: BaseException, own_files: Path) -> dict:
         message = ""  # a learner's exception whose __str__ fails
     # Where the files lie on this machine says nothing about the mistake.
     message = message.replace(f"{own_files.parent}{os.sep}", "")
-    message = " ".join(message.split())[:400]
+    message = " ".join(message.split())
+    if len(message) > 400:
+        message = message[:400].rpartition(" ")[0] or message[:400]
+        message += " …"
     where = traceback.extract_tb(error.__traceback__)[-1].filename
     if isinstance(error, PermissionError) and "multiprocessing" in where:
         message = "the grader lets no process be started: num_workers has to stay the 0 it asks for"

@@ -50,6 +50,7 @@ def appoint_referee(
     progress: Callable[[str, str], Callable] = lambda what, unit: iter,
     given: Path | None = None,
     drawn: Sequence[str] | None = None,
+    begun_with: int | None = None,
 ) -> Referee:
     """The referee for a data set: given, from the package, kept from before, or trained now.
 
@@ -65,10 +66,12 @@ def appoint_referee(
         progress: given a title and a unit, what wraps the steps or files of that piece of work.
         given: the file of a judge that is to be taken; None for the rules above.
         drawn: the classes that are to be judged, for a check.
+        begun_with: how many images there were when the model was trained, for a check where there is no
+            test part: of more or fewer, others are held out, and it would have learnt from them.
 
     Raises:
         UserError: when the given judge is one of other images or classes, or the data set has other
-            classes than are drawn.
+            classes than are drawn, or another number of images than the model was begun with.
     """
     reading = progress("reading images", "files")
     size = dict(data_dir=data.data_dir, image_size=data.image_size)
@@ -79,6 +82,12 @@ def appoint_referee(
         given = given or shipped_judge(data, real.classes)
     else:
         everything = load_dataset(data.dataset, **size, progress=reading)
+        if begun_with not in (None, len(everything.labels)):
+            raise UserError(
+                f"The model was begun with {begun_with:,} images, and here are {len(everything.labels):,}, "
+                "so that it may have learnt from those that it would be measured by: give the same images, "
+                "or by --data-dir such a folder with train/ and test/."
+            )
         learn, real = everything.split(data.val_fraction, split_seed)
     if len(real.labels) < 2:
         raise UserError(

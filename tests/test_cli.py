@@ -432,6 +432,11 @@ def test_a_folder_of_photos_from_end_to_end(tmp_path):
     result = json.loads((tmp_path / "run" / "evaluation.json").read_text())
     assert list(result["class_accuracies"]) == ["round things", "squares"]
     assert result["judge_n"] == 6  # a tenth of 60
+    more = tmp_path / "photos" / "squares" / "more.jpg"
+    picture.save(more)
+    refused = process("evaluate", "run", "--n", 8, folder=tmp_path)
+    assert refused.returncode == 2 and "begun with 60 images, and here are 61" in refused.stderr
+    more.unlink()
     # By these pictures a model of others cannot be measured, and it is said before a judge is trained.
     where = ("--dataset", "folder", "--data-dir", "photos")
     refused = process("evaluate", "--n", 4, *where, folder=tmp_path)

@@ -151,6 +151,7 @@ def draw_and_score(
 
     run = Run(model) if model is not None and model.is_dir() else None
     data = painter.config.data
+    own_pictures = run is not None and dataset is None and data_dir is None
     if dataset is not None:
         data = replace(data, dataset=dataset)
     if data_dir is not None:
@@ -170,6 +171,7 @@ def draw_and_score(
         progress=console.tracker,
         given=judge,
         drawn=painter.classes,
+        begun_with=run.about().get("images") if own_pictures else None,
     )
     tell_skipped(referee.real)
     real = to_model_range(referee.real.images)

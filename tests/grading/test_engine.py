@@ -121,6 +121,18 @@ def test_a_crash_shows_the_learners_lines_only(grader, submit):
         )
 
 
+@pytest.mark.parametrize(
+    "message, shown",
+    [("word " * 200, "word word …"), ("x" * 900, "x" * 400 + " …")],
+    ids=["words", "one"],
+)
+def test_a_long_message_is_cut_between_words(message, shown, grader, submit):
+    text = edited(solution(2), f"return {WRONG[0]}", f"raise RuntimeError({message!r})")
+    crashed = [r for r in grader.grade(2, submit(2, text)).results if r.verdict == CRASHED]
+    assert crashed
+    assert all(shown in r.symptom and len(r.symptom) < 600 for r in crashed)
+
+
 def test_an_object_in_a_checkpoint_is_told(grader, submit):
     line = '    parts["random"] = random_states(state)\n'
     text = edited(solution(8), line, line + '    parts["how"] = state.optimizer\n')
