@@ -182,11 +182,17 @@ def load_painter(
         raise UserError(
             f"{path} is damaged: it names {len(classes)} classes for {config.model.num_classes}."
         )
-    model = make_model(config)
     prefix = "ema." if any(k.startswith("ema.") for k in tensors) else "model."
     weights = {
         k.removeprefix(prefix): v.float() for k, v in tensors.items() if k.startswith(prefix)
     }
+    # A model far larger than its weights would take all memory before it is seen not to fit.
+    size, numbers = config.model, sum(v.numel() for v in weights.values())
+    layers = max(size.blocks, size.up_blocks or 0, size.middle_blocks)
+    width = size.base_width * max(size.multipliers, default=1)
+    if layers > len(weights) or width**2 > numbers:
+        raise UserError(f"{path} is damaged: its recipe is of a larger model than its weights.")
+    model = make_model(config)
     if is_borrowed():
         fix = "they fit the names in the README of chapter 4, or train with --code a model of your own"
         load_weights(model, weights, path, fix)

@@ -144,7 +144,7 @@ def _is_a(value, wanted) -> bool:
     if wanted in (int, float):
         if isinstance(value, float):
             return wanted is float and math.isfinite(value)
-        return isinstance(value, int) and not isinstance(value, bool)
+        return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63
     return isinstance(value, wanted)
 
 

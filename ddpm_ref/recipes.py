@@ -39,6 +39,10 @@ def make_schedule(config: RunConfig) -> NoiseSchedule:
         raise UserError(
             f"There is no schedule {config.diffusion.schedule!r}: {closest_hint('', kinds)}."
         )
+    if config.diffusion.timesteps > 10**6:
+        raise UserError(
+            f"There can be at most a million timesteps, and the recipe has {config.diffusion.timesteps:,}."
+        )
     return kinds[config.diffusion.schedule](config.diffusion.timesteps)
 
 

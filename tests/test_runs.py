@@ -471,6 +471,29 @@ def test_no_painter_when_the_classes_are_no_names(tmp_path, run, classes):
         load_painter(tmp_path / "odd.safetensors")
 
 
+@pytest.mark.parametrize(
+    "part, name, value, says",
+    [
+        ("model", "blocks", 10**9, "larger model"),
+        ("model", "middle_blocks", 10**9, "larger model"),
+        ("model", "base_width", 80_000, "larger model"),
+        ("model", "multipliers", [1, 10**6], "larger model"),
+        ("model", "base_width", 10**20, "base_width = 1"),
+        ("diffusion", "timesteps", 10**12, "at most a million timesteps"),
+    ],
+)
+def test_a_recipe_that_would_fill_the_memory_is_refused(
+    part, name, value, says, tmp_path, run, monkeypatch
+):
+    tensors, header = read_tensors(run.checkpoint("last"))
+    header["about"]["config"][part][name] = value
+    write_tensors(tmp_path / "huge.safetensors", tensors, header)
+    if part == "model":  # and before it is built
+        monkeypatch.setattr("ddpm_ref.painting.make_model", None)
+    with pytest.raises(UserError, match=says):
+        load_painter(tmp_path / "huge.safetensors")
+
+
 def test_no_painter_when_weights_and_recipe_disagree(tmp_path, run):
     tensors, header = read_tensors(run.checkpoint("last"))
     header["about"]["config"]["model"]["base_width"] = 16
