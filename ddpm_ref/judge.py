@@ -185,10 +185,12 @@ def load_judge(path: Path) -> Judge:
     try:
         shape = dict(header["judge"])
         judge = KINDS[shape.pop("kind", Judge.kind)](**shape)
-    except (KeyError, TypeError) as error:
+        judge.classes = tuple((header.get("about") or {}).get("classes", ()))
+    except (
+        Exception
+    ) as error:  # a damaged header can say anything, and torch answers in as many ways
         raise UserError(
             f"{path} holds no judge that this version knows: remove it, or give one that `ddpm judge` wrote."
         ) from error
     load_weights(judge, tensors, path)
-    judge.classes = tuple((header.get("about") or {}).get("classes", ()))
     return judge.eval()

@@ -21,7 +21,9 @@ from ddpm_ref.clip.train import SETTINGS, Captioned, contrastive_loss, train_cli
 from ddpm_ref.data import to_model_range
 from ddpm_ref.datasets import load_dataset
 from ddpm_ref.errors import UserError
+from ddpm_ref.files import read_tensors, write_tensors
 from ddpm_ref.recipes import make_schedule
+from ddpm_ref.shipped import WEIGHTS
 
 HELD_OUT = 10**9
 
@@ -138,6 +140,30 @@ def test_the_real_architecture_from_a_local_file(tmp_path):
     assert gradient.abs().sum() > 0
     with pytest.raises(UserError, match="Cannot make the CLIP RN50"):
         load_clip("RN50", str(file))
+
+
+@pytest.mark.parametrize(
+    "where, value",
+    [
+        (("settings", "vision_cfg"), "large"),
+        (("settings", "text_cfg", "width"), None),
+        (("settings", "text_cfg", "heads"), 5),
+        (("settings", "vision_cfg", "layers"), []),
+        (("settings", "embed_dim"), -1),
+        (("tokens",), [10**9]),
+        (("words",), 7),
+    ],
+)
+def test_a_small_clip_with_a_damaged_header_is_one_sentence(where, value, tmp_path):
+    tensors, header = read_tensors(WEIGHTS / "clip-shapes.safetensors")
+    *path, last = where
+    part = header["clip"]
+    for name in path:
+        part = part[name]
+    part[last] = value
+    write_tensors(tmp_path / "odd.safetensors", tensors, header)
+    with pytest.raises(UserError, match=r"odd\.safetensors holds no CLIP"):
+        read_small(tmp_path / "odd.safetensors")
 
 
 @pytest.mark.parametrize("content", [b"", b"junk\n" * 99, b"\x89PNG\r\n\x1a\n" * 99, b'{"a": 1}'])

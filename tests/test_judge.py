@@ -294,7 +294,15 @@ def test_the_header_names_the_kind_and_an_old_one_that_does_not_is_small(tmp_pat
     assert type(load_judge(path)) is Judge
 
 
-@pytest.mark.parametrize("header", [{"about": {}}, {"judge": {}}, {"judge": {"kind": "later"}}])
+_SHAPE = {"channels": 3, "num_classes": 10}
+_NO_JUDGES = [
+    *({"about": {}}, {"judge": {}}, {"judge": {"kind": "later"}}, {"judge": "small"}, []),
+    *({"judge": _SHAPE | odd} for odd in ({"num_classes": -1}, {"channels": 2.5}, {"kind": []})),
+    *({"judge": _SHAPE, "about": about} for about in ("frogs", {"classes": 10})),
+]
+
+
+@pytest.mark.parametrize("header", _NO_JUDGES, ids=repr)
 def test_a_file_that_is_no_judge_is_one_sentence(tmp_path, header):
     path = tmp_path / "judge.safetensors"
     write_tensors(path, {"model.w": torch.zeros(1)}, header)

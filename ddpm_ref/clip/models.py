@@ -277,21 +277,25 @@ def write_small(
 def read_small(path: Path, device="cpu") -> ClipModel:
     """Read what `write_small` wrote. Tokens that it never learnt get rows of zeros: they say nothing."""
     tensors, header = read_tensors(path)
-    about = header.get("clip") or {}
-    if (
-        not about.keys() >= {"settings", "tokens", "words"}
-        or "token_embedding.weight" not in tensors
-    ):
-        raise UserError(f"{path} holds no CLIP: give a file that `ddpm clip-train` wrote.")
-    settings, tokens = about["settings"], torch.tensor(about["tokens"])
-    tensors = {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}
-    learnt = tensors["token_embedding.weight"]
-    table = learnt.new_zeros(VOCABULARY, learnt.shape[1])
-    table[tokens] = learnt
-    tensors["token_embedding.weight"] = table
-    clip = make_small(settings)
+    try:
+        about = header["clip"]
+        settings, words = about["settings"], frozenset(about["words"])
+        tensors = {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}
+        learnt = tensors["token_embedding.weight"]
+        table = learnt.new_zeros(VOCABULARY, learnt.shape[1])
+        table[torch.tensor(about["tokens"])] = learnt
+        tensors["token_embedding.weight"] = table
+        clip = make_small(settings)
+    except ImportError:
+        raise
+    except (
+        Exception
+    ) as error:  # a damaged header can say anything, and torch answers in as many ways
+        raise UserError(
+            f"{path} holds no CLIP: give a file that `ddpm clip-train` wrote."
+        ) from error
     load_weights(clip, tensors, path)
     name = path.stem.removeprefix("clip-") if path.parent == WEIGHTS else path.name
     tokenizer = make_tokenizer(settings["text_cfg"]["context_length"])
     clip = clip.to(device).eval().requires_grad_(False)
-    return ClipModel(clip, tokenizer, name, frozenset(about["words"]))
+    return ClipModel(clip, tokenizer, name, words)
