@@ -91,9 +91,9 @@ WAYS = {
     "guidance 3, t 174 to 787": (dict(guidance_scale=3.0, guidance_interval=(174, 787)), False),
     "ddim 10": (dict(sampler="ddim", steps=10), False),
     "ddim 20": (dict(sampler="ddim", steps=20), False),
-    "ddim 100": (dict(sampler="ddim", steps=100), False),
     "dpm 10": (dict(sampler="dpm", steps=10), False),
     "dpm 20": (dict(sampler="dpm", steps=20), False),
+    "ddim 100": (dict(sampler="ddim", steps=100), False),
     "ancestral": (dict(sampler="ddpm"), True),
 }
 

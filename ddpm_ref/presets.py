@@ -212,7 +212,7 @@ PRESETS = {
         sample=SampleConfig(steps=50, guidance_scale=2.0),
     ),
     # CIFAR-10 without a GPU: eight epochs of a small net, a good hour of one core that has bf16
-    # units. The weights that come with the package saw more than twice as many images.
+    # units. The weights that come with the package saw more than six times as many images.
     "cifar10-small": RunConfig(
         preset="cifar10-small",
         data=_CIFAR_DATA,
