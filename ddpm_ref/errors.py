@@ -23,6 +23,20 @@ def readable(what: str):
         raise UserError(f"{what}: {error}.") from error
 
 
+@contextmanager
+def telling(sentence: str):
+    """Within it, any error becomes a `UserError` of this sentence; that a library is missing stays.
+
+    For what is read from a header: a damaged one can say anything, and torch answers in as many ways.
+    """
+    try:
+        yield
+    except ImportError:
+        raise
+    except Exception as error:
+        raise UserError(sentence) from error
+
+
 def first_line(error: Exception) -> str:
     """What an error of another library says, as a part of a sentence; its kind when it says nothing."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ddpm_ref.errors import UserError
+from ddpm_ref.errors import UserError, telling
 from ddpm_ref.files import in_half_precision, load_weights, read_tensors, write_tensors
 
 
@@ -182,15 +182,11 @@ def load_judge(path: Path) -> Judge:
     if not Path(path).is_file():
         raise UserError(f"There is no judge {path}: `ddpm judge {path}` would make one.")
     tensors, header = read_tensors(path)
-    try:
+    with telling(
+        f"{path} holds no judge that this version knows: remove it, or give one that `ddpm judge` wrote."
+    ):
         shape = dict(header["judge"])
         judge = KINDS[shape.pop("kind", Judge.kind)](**shape)
         judge.classes = tuple((header.get("about") or {}).get("classes", ()))
-    except (
-        Exception
-    ) as error:  # a damaged header can say anything, and torch answers in as many ways
-        raise UserError(
-            f"{path} holds no judge that this version knows: remove it, or give one that `ddpm judge` wrote."
-        ) from error
     load_weights(judge, tensors, path)
     return judge.eval()

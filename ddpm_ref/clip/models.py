@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from ddpm_ref.errors import UserError, closest_hint, first_line
+from ddpm_ref.errors import UserError, closest_hint, first_line, telling
 from ddpm_ref.files import in_half_precision, load_weights, read_tensors, write_tensors
 from ddpm_ref.shipped import PICTURES, WEIGHTS, shipped_clip
 
@@ -277,7 +277,7 @@ def write_small(
 def read_small(path: Path, device="cpu") -> ClipModel:
     """Read what `write_small` wrote. Tokens that it never learnt get rows of zeros: they say nothing."""
     tensors, header = read_tensors(path)
-    try:
+    with telling(f"{path} holds no CLIP: give a file that `ddpm clip-train` wrote."):
         about = header["clip"]
         settings, words = about["settings"], frozenset(about["words"])
         tensors = {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}
@@ -286,14 +286,6 @@ def read_small(path: Path, device="cpu") -> ClipModel:
         table[torch.tensor(about["tokens"])] = learnt
         tensors["token_embedding.weight"] = table
         clip = make_small(settings)
-    except ImportError:
-        raise
-    except (
-        Exception
-    ) as error:  # a damaged header can say anything, and torch answers in as many ways
-        raise UserError(
-            f"{path} holds no CLIP: give a file that `ddpm clip-train` wrote."
-        ) from error
     load_weights(clip, tensors, path)
     name = path.stem.removeprefix("clip-") if path.parent == WEIGHTS else path.name
     tokenizer = make_tokenizer(settings["text_cfg"]["context_length"])
