@@ -146,7 +146,7 @@ def goes_on_to_the_last_timestep(impl):
     ),
 )
 def is_a_constant(impl):
-    module = impl.SinusoidalPositionEmbeddings(8)
+    module = impl.SinusoidalPositionEmbeddings(dim=8)
     embedded = module(timesteps(3))
     return {
         "type": str(embedded.dtype),
@@ -224,7 +224,7 @@ def none_is_the_null_class(impl):
     ),
 )
 def every_row_learns(impl):
-    return pulled(impl.ClassEmbedding(5, 8), normal(6, 8), labels(3, 0, 5, 1, 4, 2))
+    return pulled(impl.ClassEmbedding(num_classes=5, dim=8), normal(6, 8), labels(3, 0, 5, 1, 4, 2))
 
 
 @experiment(
@@ -297,7 +297,11 @@ def is_an_mlp_of_the_sum(impl):
 def depends_on_time_and_class(impl):
     t, y = timesteps(1, 10, 50, 1, 2, 10, 1), labels(2, 0, 2, 3, 1, 3, 0)
     module = weighted(impl, 4, 8, t, y)
-    return {"a batch": module(t, y), "one image": module(timesteps(9), labels(1))}
+    seen = {"a batch": module(t, y), "one image": module(timesteps(9), labels(1))}
+    # Where labels outside are refused nowhere, that has cost its points in 2.2.
+    alone = raises(lambda: impl.ClassEmbedding(4, 8)(labels(0, 5)))
+    here = raises(lambda: module(timesteps(1, 2), labels(0, 5)))
+    return {**seen, "a label outside": "is as in ClassEmbedding" if here == alone else here}
 
 
 @experiment(
@@ -355,7 +359,8 @@ def gradients_arrive(impl):
     ),
 )
 def starts_ready_to_learn(impl):
-    module, table = impl.ConditionEmbedding(4, 8), impl.ClassEmbedding(4, 8)
+    module = impl.ConditionEmbedding(num_classes=4, dim=8)
+    table = impl.ClassEmbedding(4, 8)
     t, y = timesteps(1, 10, 50, 1, 2, 10), labels(2, 0, 2, 3, 1, 3)
     target = normal(6, 32)
     fresh, another = module(t, y), impl.ConditionEmbedding(4, 8)(t, y)

@@ -97,7 +97,8 @@ def x_or_0(out, x) -> str:
     ),
 )
 def plain_block(impl):
-    return weighted(impl, 16, 24, **ADD)(picture(), condition())
+    block, x, cond = weighted(impl, 16, 24, **ADD), picture(), condition()
+    return {"three images": block(x, cond), "one image": block(x[:1], cond[:1])}
 
 
 @experiment(
@@ -312,16 +313,16 @@ def fresh_block(impl):
     adding = impl.ResidualBlock(16, 16, COND, dropout=0.4, conditioning="add")
     wider = impl.ResidualBlock(16, 24, COND)
     plain = impl.ResidualBlock(16, 24, COND, **NO_SKIP)
-    plainest = impl.ResidualBlock(16, 24, COND, **ADD)
+    # By place, as the order of the arguments is fixed, too.
+    plainest = impl.ResidualBlock(16, 24, COND, 0.0, "add", False)
     adding_wider = impl.ResidualBlock(16, 24, COND, dropout=0.4, conditioning="add")
     state = after_two_seeds(lambda: impl.ResidualBlock(16, 16, COND))
     out = wider(x, cond)
     parameters = [p for p in wider.parameters() if p.requires_grad]
-    ones = sum(
-        int((p == 1).sum())
-        for p, g in zip(parameters, gradients(out, *parameters), strict=True)
-        if g is not None
-    )
+    found = zip(parameters, gradients(out, *parameters), strict=True)
+    begin = torch.cat([p.detach().flatten() for p, g in found if g is not None])
+    # Of conv2 and of the biases of the norms; other biases may begin at 0, too.
+    zeros = 24 * 24 * 9 + 24 + 16 + 24
     with torch.no_grad():
         straight = (out + wider(minus, cond)) / 2 - wider(zero, cond)
         return {
@@ -331,14 +332,17 @@ def fresh_block(impl):
             "16 → 16, of one image, out is": x_or_0(same(x[:1], cond[:1]), x[:1]),
             "16 → 24, what the condition changes": felt(size(out - wider(x, other))),
             "16 → 24, how far from linear in x": felt(size(straight)),
-            "16 → 24, out": felt(size(out)),
+            "16 → 24, what x changes": felt(size(out - wider(minus, cond))),
             '16 → 24, conditioning="add", out': felt(size(adding_wider(x, cond))),
             "16 → 24, what dropout changes": felt(
                 size(adding_wider(x, cond) - adding_wider(x, cond))
             ),
             "residual=False, out": felt(size(plain(x, cond))),
             'residual=False, conditioning="add", out': felt(size(plainest(x, cond))),
-            "how many numbers start at 1 (the 40 norm weights do)": ones,
+            "how many numbers start at 1 (the 40 norm weights do)": int((begin == 1).sum()),
+            "numbers that should start at 0 and do not (conv2, biases of the norms)": max(
+                0, zeros - int((begin == 0).sum())
+            ),
             "torch's random state after making a block, from two seeds": state,
         }
 
@@ -355,7 +359,8 @@ def fresh_block(impl):
     ),
 )
 def everything_learns(impl):
-    block, x, cond = impl.ResidualBlock(16, 16, COND), picture(), condition()
+    sizes = {"in_channels": 16, "out_channels": 16, "cond_dim": COND}
+    block, x, cond = impl.ResidualBlock(**sizes), picture(), condition()
     target = normal(3, 16, 5, 7, seed=3)
     block(x, cond)  # lazy modules come into being here
 

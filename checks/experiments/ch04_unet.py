@@ -272,7 +272,8 @@ def takes_the_skip_before_halving(impl):
     start = x.clone().requires_grad_()
     # With as many channels out as in, h could be made of x by mistake, and no error would tell.
     given = noted(start * 1, "normal(2, 16, 6, 10)")  # a leaf refuses to be changed in place
-    block = rebuilt(impl, more, ResidualBlock=same_width).DownBlock(16, 16, 32)
+    sizes = {"in_channels": 16, "out_channels": 16, "cond_dim": 32}
+    block = rebuilt(impl, more, ResidualBlock=same_width).DownBlock(**sizes)
     halved, _ = two_of(block(given, cond))
     seen = reach(halved, required(more)[-1].leaf)
     return {
@@ -328,7 +329,8 @@ def joins_the_skip_to_what_comes_from_below(impl):
     # Again with equal widths, where the skip could be added once more and no error would tell.
     same_width, more = probes(unlike)
     low, high = normal(2, 16, 6, 8), normal(2, 16, 12, 16, seed=2)
-    block = rebuilt(impl, more, ResidualBlock=same_width).UpBlock(16, 16, 16, 32)
+    sizes = {"in_channels": 16, "skip_channels": 16, "out_channels": 16, "cond_dim": 32}
+    block = rebuilt(impl, more, ResidualBlock=same_width).UpBlock(**sizes)
     with Readable():
         block(low, normal(2, 16, 12, 16, seed=3), cond)
         with_another = required(more)[0].x
@@ -421,7 +423,7 @@ def unused(module, call) -> list[str]:
 )
 def starts_as_the_identity(impl):
     x = normal(2, 24, 4, 6)
-    module = impl.SelfAttention2d(24, heads=3)
+    module = impl.SelfAttention2d(channels=24, heads=3)
     out = module(x)
     gives = "x" if same(out, x) else "0" if not out.any() else "something else"
     weights = [p for p in module.parameters() if p.requires_grad and p.ndim > 1]

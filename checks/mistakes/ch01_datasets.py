@@ -105,6 +105,14 @@ misconception(
     ),
 )
 misconception(
+    "1.2",
+    "the argument of to_image has another name than x: names and order of the arguments are fixed",
+    edit=(
+        ("def to_image(x: Tensor)", "def to_image(image: Tensor)"),
+        ("(x.clamp(-1, 1) + 1) / 2", "(image.clamp(-1, 1) + 1) / 2"),
+    ),
+)
+misconception(
     "1.3",
     "single images are not mirrored with probability 0.5 (torch.randn(1) < 0.5 is true 69 times in 100)",
     edit=(
@@ -126,9 +134,12 @@ misconception(
     "1.3",
     "the coins of single images come from Python or NumPy, which no torch seed and no generator reaches",
     edit=(
-        "torch.rand(x.shape[:-3], generator=generator, device=where)",
-        "(torch.rand(x.shape[:-3], generator=generator) if x.ndim > 3\n"
-        "            else torch.as_tensor(np.random.rand()))",
+        ("import torch\n", "import numpy as np\nimport torch\n"),
+        (
+            "torch.rand(x.shape[:-3], generator=generator, device=where)",
+            "(torch.rand(x.shape[:-3], generator=generator) if x.ndim > 3\n"
+            "            else torch.as_tensor(np.random.rand()))",
+        ),
     ),
 )
 misconception(
@@ -168,6 +179,39 @@ misconception(
         "    if flip and len(x) == 3:\n"
         "        return x.flip(-1) if torch.rand((), generator=generator) < 0.5 else x\n"
         "    if flip:\n",
+    ),
+)
+misconception(
+    "1.3",
+    "the first image of a batch is never mirrored: all of them have a coin, from number 0",
+    edit=(
+        "device=where).to(x.device) < 0.5",
+        "device=where).to(x.device) < 0.5\n"
+        "        if x.ndim == 4:\n"
+        "            mirrored = mirrored & (torch.arange(len(x)) > 0)",
+    ),
+)
+misconception(
+    "1.3",
+    "a batch of one image is never mirrored: it has a coin like any other",
+    edit=("    if flip:\n", "    if flip and not (x.ndim == 4 and len(x) == 1):\n"),
+)
+misconception(
+    "1.3",
+    "a single grey image is never mirrored: `flip` alone says whether mirrored images are wrong",
+    edit=("    if flip:\n", "    if flip and not (x.ndim == 3 and len(x) == 1):\n"),
+)
+misconception(
+    "1.3",
+    "with flip=False images of floats are mirrored all the same",
+    edit=("    if flip:\n", "    if flip or image.is_floating_point():\n"),
+)
+misconception(
+    "1.3",
+    "the arguments of train_transform stand in another order: (image, flip, generator) is meant",
+    edit=(
+        "image: Tensor, flip: bool = True, generator: Generator | None = None)",
+        "image: Tensor, generator: Generator | None = None, flip: bool = True)",
     ),
 )
 misconception(
@@ -247,8 +291,11 @@ misconception(
     "1.3",
     "the coins come from NumPy or Python, which no torch seed and no generator reaches",
     edit=(
-        "torch.rand(x.shape[:-3], generator=generator, device=where)",
-        "torch.as_tensor(np.random.rand(*x.shape[:-3]))",
+        ("import torch\n", "import numpy as np\nimport torch\n"),
+        (
+            "torch.rand(x.shape[:-3], generator=generator, device=where)",
+            "torch.as_tensor(np.random.rand(*x.shape[:-3]))",
+        ),
     ),
 )
 misconception(
@@ -269,7 +316,7 @@ misconception(
 misconception(
     "1.5",
     "n_val is always rounded up, not to the nearest number",
-    edit=("round(val_fraction * n)", "int(np.ceil(val_fraction * n))"),
+    edit=("round(val_fraction * n)", "-int(-val_fraction * n // 1)"),
 )
 misconception(
     "1.5",
@@ -443,6 +490,47 @@ misconception(
 )
 misconception(
     "1.6",
+    "the arguments of make_loaders stand in another order: seed comes before flip",
+    edit=(
+        "    seed: int = 0,\n    flip: bool = True,\n",
+        "    flip: bool = True,\n    seed: int = 0,\n",
+    ),
+)
+misconception(
+    "1.6",
+    "images are divided by their largest value, not by 255: what bytes mean does not depend on the data",
+    edit=(
+        "    train_set = ImageDataset(",
+        "    images = images / images.max()\n    train_set = ImageDataset(",
+    ),
+)
+misconception(
+    "1.6",
+    "flips in the loader come from NumPy or Python, which torch.manual_seed does not reach",
+    edit=(
+        ("import torch\n", "import numpy as np\nimport torch\n"),
+        (
+            "return train_transform(image, self.flip)",
+            "mirrored = self.flip and np.random.rand() < 0.5\n"
+            "        return eval_transform(image.flip(-1) if mirrored else image)",
+        ),
+    ),
+)
+misconception(
+    "1.6",
+    "a few orders are drawn once and come again: each epoch has a new one",
+    edit=(
+        "DataLoader(train_set, shuffle=True, drop_last=True, generator=shuffling, **shared)",
+        "DataLoader(train_set, drop_last=True, sampler=type('Sampler', (), {\n"
+        "            'orders': [torch.randperm(len(train)).tolist() for _ in range(3)],\n"
+        "            '__len__': lambda self: len(train),\n"
+        "            '__iter__': lambda self: iter(\n"
+        "                self.orders.append(self.orders.pop(0)) or self.orders[0]),\n"
+        "        })(), **shared)",
+    ),
+)
+misconception(
+    "1.6",
     "by default make_loaders mirrors nothing: flip=True is its default",
     edit=("    flip: bool = True,\n", "    flip: bool = False,\n"),
 )
@@ -561,11 +649,14 @@ misconception(
     "1.6",
     "the order of training comes from NumPy or Python, which torch.manual_seed does not reach",
     edit=(
-        "DataLoader(train_set, shuffle=True, drop_last=True, generator=shuffling, **shared)",
-        "DataLoader(train_set, drop_last=True, sampler=type('Sampler', (), {\n"
-        "            '__len__': lambda self: len(train),\n"
-        "            '__iter__': lambda self: iter(np.random.permutation(len(train)).tolist()),\n"
-        "        })(), **shared)",
+        ("import torch\n", "import numpy as np\nimport torch\n"),
+        (
+            "DataLoader(train_set, shuffle=True, drop_last=True, generator=shuffling, **shared)",
+            "DataLoader(train_set, drop_last=True, sampler=type('Sampler', (), {\n"
+            "            '__len__': lambda self: len(train),\n"
+            "            '__iter__': lambda self: iter(np.random.permutation(len(train)).tolist()),\n"
+            "        })(), **shared)",
+        ),
     ),
 )
 misconception(

@@ -262,6 +262,11 @@ misconception(
     edit=('if y.device.type == "cpu" and y.numel() and', "if False and"),
 )
 misconception(
+    "2.3",
+    "ConditionEmbedding looks into the table by itself, where nothing refuses labels outside",
+    edit=("+ self.label(y)", "+ (self.label(None) if y is None else self.label.table(y))"),
+)
+misconception(
     "2.2",
     "refused only when all labels of a batch are outside: a single one is enough (any, not all)",
     edit=(

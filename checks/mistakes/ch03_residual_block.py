@@ -377,7 +377,21 @@ misconception(
     edit=("nn.Dropout(dropout)", "nn.Dropout()"),
 )
 
+misconception(
+    "3.1",
+    "without a skip path a batch of one image loses its batch axis (squeeze)",
+    edit=("if self.residual else h", "if self.residual else h.squeeze(0)"),
+)
+
 # Arguments.
+misconception(
+    "3.3",
+    "the arguments stand in another order: dropout, conditioning, residual is meant",
+    edit=(
+        '        conditioning: str = "scale_shift",\n        residual: bool = True,\n',
+        '        residual: bool = True,\n        conditioning: str = "scale_shift",\n',
+    ),
+)
 misconception(
     "3.1",
     "an unknown conditioning is accepted in silence",
@@ -574,6 +588,24 @@ misconception(
         "            nn.init.zeros_(self.conv2.bias)\n",
         "            for p in (self.conv2.bias, *self.skip.parameters()):\n"
         "                nn.init.zeros_(p)\n",
+    ),
+)
+misconception(
+    "3.3",
+    "the weight of the skip's convolution starts at zero: nothing of x comes out where channels change",
+    edit=(
+        "            nn.init.zeros_(self.conv2.bias)\n",
+        "            nn.init.zeros_(self.conv2.bias)\n"
+        "            for p in list(self.skip.parameters())[:1]:\n"
+        "                nn.init.zeros_(p)\n",
+    ),
+)
+misconception(
+    "3.3",
+    "the bias of a norm does not start at 0",
+    edit=(
+        "            nn.init.zeros_(self.conv2.bias)\n",
+        "            nn.init.zeros_(self.conv2.bias)\n            nn.init.ones_(self.norm1.bias)\n",
     ),
 )
 misconception(
