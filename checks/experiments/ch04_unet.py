@@ -345,6 +345,11 @@ def joins_the_skip_to_what_comes_from_below(impl):
         "the top left of x is found": [
             name for name, part in quarters.items() if reach(part, below)[0, 0]
         ],
+        "pixels of x that are found at their place": sum(
+            bool(reach(joined[..., 2 * i : 2 * i + 2, 2 * j : 2 * j + 2], below)[i, j])
+            for i in range(6)
+            for j in range(8)
+        ),
         "the residual blocks are told": condition_of(calls, cond),
         "out": shape_of(out),
         "out is": source(out, calls, x),
@@ -430,6 +435,9 @@ def starts_as_the_identity(impl):
     found = [g for g in gradients(out, *weights) if g is not None]
     return {
         "it gives": gives,
+        "other defaults than those given": other_defaults(
+            impl.SelfAttention2d._target, {"heads": 4}
+        ),
         "without a gradient": unused(module, lambda: module(x)),
         # At first only the last one has; when all of them start at zero, not even that.
         "a projection whose gradient is not 0": any(bool(g.any()) for g in found),
@@ -509,8 +517,14 @@ def provenance(impl, multipliers, attention_resolutions=(), train=True):
         attention_resolutions=attention_resolutions if starts_right(probed) else (),
         heads=2,
     )
-    used, hooks = counted_layers(model.train(train))
-    trouble = trouble_of(model, calls, images(2, 3, 16, 24), timesteps(3, 40), labels(1, 4))
+    inputs = images(2, 3, 16, 24), timesteps(3, 40), labels(1, 4)
+    used, hooks = counted_layers(model.train(not train))
+    with torch.no_grad():  # lazy layers come into being, too
+        trouble_of(model, calls, *inputs)
+    in_the_other_mode = Calls(calls)
+    calls.clear()
+    used.clear()
+    trouble = trouble_of(model.train(train), calls, *inputs)
     for hook in hooks:
         hook.remove()
     # A block under torch.utils.checkpoint is asked again on the way back of a gradient.
@@ -532,6 +546,9 @@ def provenance(impl, multipliers, attention_resolutions=(), train=True):
                 for way, c in names
                 if not any(same(c.cond, g) for g in given)
             }
+        ),
+        "the blocks get the same in training as in eval mode": all(
+            same(a.x, b.x) for a, b in zip(calls, in_the_other_mode, strict=False)
         ),
         "a block is called twice": max(times.values()) > 1,
         # Those behind the place where something does not fit are for what did not fit.
@@ -852,9 +869,13 @@ def touched(model) -> str:
     """Which images another first image moves."""
     awake(model, gain=3.0)
     x, t, y = four()
+    other = torch.cat([images(1, 3, 4, 8, seed=5), x[1:]])
+    others = set()
     with torch.no_grad():
-        other = torch.cat([images(1, 3, 4, 8, seed=5), x[1:]])
-        others = set(moved(drawn(model, x, t, y), drawn(model, other, t, y), share=1e-4)) - {0}
+        for train in (False, True):
+            model.train(train)
+            others |= set(moved(drawn(model, x, t, y), drawn(model, other, t, y), share=1e-4))
+    others -= {0}
     return "another image moves, too" if others else "no other image moves"
 
 
@@ -1123,7 +1144,8 @@ def refuses_sizes_that_cannot_be_halved(impl):
         "16×14": complaint(16, 14, wrong=14),
         "2 channels": raises(lambda: impl.UNet(channels=2, base_width=8)),
         "4 channels": raises(lambda: impl.UNet(channels=4, base_width=8)),
-        "other defaults than those given": other_defaults(impl.UNet._target),
+        "other defaults than those given": other_defaults(impl.UNet._target, UNET_DEFAULTS),
+        "arguments in another order": other_order(impl.UNet._target, UNET_DEFAULTS),
         "attention at 5": raises(lambda: impl.UNet(base_width=8, attention_resolutions=(5,))),
         "attention at 16 and 5": raises(
             lambda: impl.UNet(base_width=8, attention_resolutions=(16, 5))
@@ -1132,17 +1154,19 @@ def refuses_sizes_that_cannot_be_halved(impl):
     }
 
 
-def other_defaults(made) -> list[str]:
-    """Arguments of a U-Net with another default than in the stub; None stands for whatever it is later."""
-    given = {
-        "channels": 3,
-        "num_classes": 10,
-        "base_width": 64,
-        "multipliers": (1, 2, 4),
-        "image_size": 32,
-        "attention_resolutions": (),
-        "heads": 4,
-    }
+UNET_DEFAULTS = {
+    "channels": 3,
+    "num_classes": 10,
+    "base_width": 64,
+    "multipliers": (1, 2, 4),
+    "image_size": 32,
+    "attention_resolutions": (),
+    "heads": 4,
+}
+
+
+def other_defaults(made, given: dict) -> list[str]:
+    """Arguments with another default than in the stub; None stands for whatever it is later."""
     found = inspect.signature(made).parameters
     return sorted(
         name
@@ -1151,6 +1175,12 @@ def other_defaults(made) -> list[str]:
         and found[name].default not in (None, inspect.Parameter.empty)
         and not same_default(found[name].default, default)
     )
+
+
+def other_order(made, given) -> bool:
+    """Whether those of the arguments that are named stand in another order than in the stub."""
+    found = list(inspect.signature(made).parameters)
+    return [n for n in found if n in given] != [n for n in given if n in found]
 
 
 def same_default(a, b) -> bool:

@@ -121,6 +121,22 @@ misconception(
     edit=("[self.up(x), skip]", "[self.up[1](x.repeat(1, 1, 2, 2)), skip]"),
 )
 misconception(
+    "4.2",
+    "each number is repeated four times and the rows are cut anew: pixels do not stay at their places",
+    edit=(
+        "[self.up(x), skip]",
+        "[self.up[1](x.repeat_interleave(4, -1).reshape(*x.shape[:2], *skip.shape[2:])), skip]",
+    ),
+)
+misconception(
+    "4.3",
+    "SelfAttention2d has another number of heads by default than 4",
+    edit=(
+        "def __init__(self, channels: int, heads: int = 4):",
+        "def __init__(self, channels: int, heads: int = 8):",
+    ),
+)
+misconception(
     "4.3",
     "the scale 1/√(C / heads) is missing",
     edit=(
@@ -731,6 +747,28 @@ misconception(
     edit=(
         "up_blocks = blocks if up_blocks is None else up_blocks",
         "up_blocks, multipliers = up_blocks or blocks, [2**k for k in range(len(multipliers))]",
+    ),
+)
+misconception(
+    "4.4",
+    "dropout between the blocks: only residual blocks may have some",
+    edit=("return self.down(x), x", "return F.dropout(self.down(x), 0.1, self.training), x"),
+)
+misconception(
+    "4.4",
+    "in eval mode the images of a batch influence each other (a mean over the batch, say)",
+    edit=(
+        "return self.head(F.silu(self.head_norm(h)))",
+        "h = h if self.training else h - 0.1 * h.mean(0, keepdim=True)\n"
+        "        return self.head(F.silu(self.head_norm(h)))",
+    ),
+)
+misconception(
+    "4.4",
+    "the arguments of UNet stand in another order than in the stub",
+    edit=(
+        "        channels: int = 3,\n        num_classes: int = 10,\n",
+        "        num_classes: int = 10,\n        channels: int = 3,\n",
     ),
 )
 misconception(

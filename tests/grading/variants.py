@@ -19,6 +19,17 @@ _PER_IMAGE = "    return values[t].reshape(-1, 1, 1, 1)\n"
 _NOISE = "    noise = torch.randn(x_0.shape, device=x_0.device, generator=generator)\n"
 
 VARIANTS = {
+    (1, "all flips from one generator of the module's"): [
+        (
+            "from torch.utils.data import DataLoader, Dataset\n",
+            "from torch.utils.data import DataLoader, Dataset\n\n"
+            "COINS = torch.Generator().manual_seed(11)\n",
+        ),
+        (
+            "partial(train_transform, flip=flip)",
+            "partial(train_transform, flip=flip, generator=COINS)",
+        ),
+    ],
     (2, "frequencies from a list, by as_tensor"): [
         (
             "        frequencies = torch.exp(-math.log(10000) * i / (self.half - 1))  # (half,)\n",
