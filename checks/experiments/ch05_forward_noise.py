@@ -169,9 +169,11 @@ def sizes(x):
     ),
 )
 def equal_steps(impl):
+    named = dict(beta_start=0.05, beta_end=0.4)  # the names of arguments are fixed, too
     return {
         "12 steps": impl.linear_beta_schedule(12),
-        "7 steps from 0.05 to 0.4": impl.linear_beta_schedule(7, 0.05, 0.4),
+        "7 steps from 0.05 to 0.4": impl.linear_beta_schedule(timesteps=7, **named),
+        "2 steps from 0.05 to 0.4": impl.linear_beta_schedule(2, 0.05, 0.4),
         "1000 steps": impl.linear_beta_schedule(1000),
         "1 step from 0.05 to 0.4": impl.linear_beta_schedule(1, 0.05, 0.4),
     }
@@ -207,7 +209,8 @@ def squared_cosine(impl):
     return {
         "10 steps": impl.cosine_beta_schedule(10),
         "24 steps": impl.cosine_beta_schedule(24),
-        "7 steps with s = 0.1": impl.cosine_beta_schedule(7, 0.1),
+        "1 step": impl.cosine_beta_schedule(1, 0.1),
+        "7 steps with s = 0.1": impl.cosine_beta_schedule(timesteps=7, s=0.1),
     }
 
 
@@ -308,7 +311,7 @@ def tables_are_float32(impl):
     betas = noted(twelve_betas().double(), "torch.linspace(0.05, 0.4, 12).double()")
     single = impl.NoiseSchedule(twelve_betas())
     of_single = told({name: str(getattr(single, name).dtype) for name in TABLES})
-    double = impl.NoiseSchedule(betas)
+    double = impl.NoiseSchedule(betas=betas)
     return {
         "of float32": of_single,
         "of float64": {name: str(getattr(double, name).dtype) for name in TABLES},
@@ -330,12 +333,18 @@ def tables_are_float32(impl):
 )
 def made_from_functions(impl):
     # Compared with the learner's own betas, which 5.1 and 5.2 are about.
-    schedules = {"linear": impl.NoiseSchedule.linear(30), "cosine": impl.NoiseSchedule.cosine(30)}
+    schedules = {
+        "linear": impl.NoiseSchedule.linear(timesteps=30),
+        "cosine": impl.NoiseSchedule.cosine(30),
+    }
     calls = dict(zip(schedules, impl.calls.made, strict=False))
     own = {"linear": impl.linear_beta_schedule(30), "cosine": impl.cosine_beta_schedule(30)}
     thousand = impl.cosine_beta_schedule(1000)
     # With two steps enough is left after the last one to be seen.
-    two, same = impl.NoiseSchedule.cosine(2), impl.NoiseSchedule(impl.cosine_beta_schedule(2))
+    two, same = (
+        impl.NoiseSchedule.cosine(timesteps=2),
+        impl.NoiseSchedule(impl.cosine_beta_schedule(2)),
+    )
     return {
         **{
             f"{name}(30) has the betas of": told(
@@ -380,7 +389,7 @@ def moves_as_a_whole(impl):
     schedule = impl.NoiseSchedule(betas)
     before = [getattr(schedule, name) for name in TABLES]
     with elsewhere():
-        moved = schedule.to(DEVICE)
+        moved = schedule.to(device=DEVICE)
         found = [brought_back(getattr(moved, name, None)) for name in TABLES]
         stayed = [getattr(schedule, name) for name in TABLES]
     same = [alike(one, other) for one, other in zip(before, found, strict=True) if is_table(other)]
@@ -441,7 +450,7 @@ def one_entry_an_image(impl):
     values = normal(12, seed=4)
     return {
         "seven images": impl.per_image(values, every_t()),
-        "one": impl.per_image(values, timesteps(5)),
+        "one": impl.per_image(values=values, t=timesteps(5)),
         "of a table on another device": place_of_entries(impl),
     }
 
@@ -470,12 +479,12 @@ def mixes_picture_and_noise(impl):
     schedule, x_0, noise = short(impl), images(5, 3, 4, 5), telling(seed=1)
     gray = images(7, 1, 6, 4, seed=2)
     other = noted(4 * normal(7, 1, 6, 4, seed=3), "4 * normal(7, 1, 6, 4, seed=3)")
-    single = images(1, 3, 4, 6, seed=4), timesteps(3), normal(1, 3, 4, 6, seed=5)
+    x, z = images(1, 1, 4, 6, seed=4), normal(1, 1, 4, 6, seed=5)
     return {
         "x_t": impl.q_sample(schedule, x_0, telling_t(), noise),
         "a second time": impl.q_sample(schedule, x_0, telling_t(), noise),
         "grey images": impl.q_sample(schedule, gray, every_t(), other),
-        "one image": impl.q_sample(schedule, *single),
+        "one image": impl.q_sample(schedule=schedule, x_0=x, t=timesteps(3), noise=z),
     }
 
 
@@ -585,6 +594,9 @@ def picture_from_noise(impl):
     return {
         "where little of the picture is left, size of x_0": sizes(predict(steep(impl), late_t())),
         "x_0": predict(short(impl), telling_t()),
+        "x_0 of one image": impl.predict_x0(
+            short(impl), normal(1, 1, 4, 6), timesteps(3), normal(1, 1, 4, 6, seed=1), "noise"
+        ),
         "x_0 of images on another device": place_of_prediction(impl),
     }
 
@@ -619,6 +631,9 @@ def picture_from_v(impl):
     return {
         "where little of the picture is left, size of x_0": sizes(predict(steep(impl), late_t())),
         "x_0": predict(short(impl), telling_t()),
+        "x_0 of one image": impl.predict_x0(
+            short(impl), normal(1, 1, 4, 6), timesteps(3), normal(1, 1, 4, 6, seed=1), "v"
+        ),
     }
 
 
@@ -668,8 +683,10 @@ def targets(impl):
     def predict(*target):
         return impl.predict_x0(schedule, x_t, t, prediction, *target)
 
-    named = {target: predict(target) for target in ("noise", "v")}
+    given = dict(schedule=schedule, x_t=x_t, t=t, prediction=prediction)
+    named = {target: impl.predict_x0(**given, target=target) for target in ("noise", "v")}
     kinds = [target for target, x_0 in named.items() if alike(predict(), x_0)]
     others = ("x0", "x_0", "Noise", "eps", "V", "velocity", "")
+    others += ("epsilon", "v_prediction", "noise_v")
     refused = {f'target "{x}"': raises(lambda x=x: predict(x)) for x in others}
     return {"without a target": kinds, **refused}

@@ -343,7 +343,7 @@ def independence(drawn, count):
     ),
 )
 def whole_numbers(impl):
-    one = impl.sample_timesteps(1, 12)
+    one = impl.sample_timesteps(batch_size=1, timesteps=12)  # the names are fixed, too
     two, twelve = ([impl.sample_timesteps(70, T) for _ in range(5)] for T in (2, 12))
     seen = {"type": str(twelve[0].dtype), "shape": list(twelve[0].shape)}
     seen["shape of sample_timesteps(1, 12)"] = list(one.shape)
@@ -421,7 +421,7 @@ def chance_and_device(impl):
         **seen,
         # Last, since it is the last call that the report shows.
         "drawn where the generator is": meet(
-            lambda: impl.sample_timesteps(8, 12, here, generator), Elsewhere()
+            lambda: impl.sample_timesteps(8, 12, device=here, generator=generator), Elsewhere()
         ),
     }
 
@@ -457,7 +457,7 @@ def stays_or_becomes_null(impl):
         "p = 1, a single label": impl.drop_labels(labels(3), 1.0, NULL),
         "p = 0.5, the lowest of 40 calls": half.amin(0),
         "p = 0.5, the highest of 40 calls": half.amax(0),
-        "p = 1, null label 12": impl.drop_labels(y, 1.0, 12),
+        "p = 1, null label 12": impl.drop_labels(y=y, p=1.0, null_label=12, generator=None),
     }
 
 
@@ -557,7 +557,11 @@ def where_the_coins_come_from(impl):
 )
 def a_quarter_further(impl):
     x_0, t, _, noise = batch(7, 3, 4, 6)
-    return impl.v_target(short_schedule(impl), x_0, t, noise)
+    schedule, (x, at, _, z) = short_schedule(impl), batch(1, 1, 4, 6)
+    return {
+        "one picture of one channel": impl.v_target(schedule=schedule, x_0=x, t=at, noise=z),
+        "v": impl.v_target(schedule, x_0, t, noise),
+    }
 
 
 @experiment(
@@ -638,7 +642,10 @@ def noise_of_its_own(impl):
     place = meet(lambda: impl.p_losses(few, schedule, x_0, t, y), Elsewhere())
     seen, (x_0, t, y, _) = {"noise is on the device of x_0": place}, batch(64, 3, 16, 16)
     for target in ("noise", "v"):
-        model, other = toy_model(CLASSES), toy_model(CLASSES)
+        model, other, seeded = (toy_model(CLASSES) for _ in range(3))
+        torch.manual_seed(6)
+        impl.p_losses(seeded, schedule, x_0, t, y, target=target)
+        torch.manual_seed(6)
         loss = impl.p_losses(model, schedule, x_0, t, y, target=target)
         impl.p_losses(other, schedule, x_0, t, y, target=target)
         x, again = heard(model)["x"], heard(other)["x"]
@@ -649,6 +656,7 @@ def noise_of_its_own(impl):
         about = {
             "noise in x_t": character(noise_in(x, x_0, ab), noise_in(again, x_0, ab)),
             "the loss is": found,
+            "after the same torch.manual_seed": agree(heard(seeded)["x"], x),
             "called again": agree(x, again),
         }
         seen = {target: about, **seen}  # the last first: it is the last call that the report shows
@@ -668,6 +676,8 @@ def noise_of_its_own(impl):
 def refuses_other_targets(impl):
     x_0, t, y, noise = batch(3, 1, 2, 4)
     model, schedule = toy_model(CLASSES), short_schedule(impl)
+    given = dict(model=model, schedule=schedule, x_0=x_0, t=t, y=y, noise=noise)
+    impl.p_losses(**given, target="noise", min_snr_gamma=None)  # the names are fixed, too
     return {
         target: raises(
             lambda target=target: impl.p_losses(model, schedule, x_0, t, y, noise, target)
@@ -822,7 +832,9 @@ def loss_of_fresh_noise(impl):
         drawn = []
         for _ in range(2):
             model = toy_model(NULL)
-            loss = stepped(impl, model, x_0, y, schedule=schedule, target=target)
+            # Noise is what is meant when no target is named.
+            named = {"target": target} if target == "v" else {}
+            loss = stepped(impl, model, x_0, y, schedule=schedule, **named)
             saw = heard(model)
             drawn.append(noise_in(saw["x"], x_0, alpha_bar(schedule, saw["t"])))
         about = {
@@ -902,7 +914,8 @@ def leaves_the_model_alone(impl):
         model = toy_model(NULL).train(mode)
         model.scale.grad = torch.full_like(model.scale, 0.25)
         answers = listened_to(model)
-        loss = stepped(impl, model, x_0, y)
+        given = dict(model=model, schedule=short_schedule(impl), x_0=x_0, y=y, null_label=NULL)
+        loss = impl.training_step(**given)  # the names are fixed, too
         is_tensor = isinstance(loss, torch.Tensor)
         kept = model.scale.grad
         seen["training mode" if mode else "eval mode"] = {
@@ -963,6 +976,9 @@ def weights_for_noise(impl):
     return {
         "gamma 5": impl.min_snr_weight(schedule, t),
         "gamma 1.5": impl.min_snr_weight(schedule, t, "noise", 1.5),
+        "gamma 1.5, one image": impl.min_snr_weight(
+            schedule=schedule, t=timesteps(1), target="noise", gamma=1.5
+        ),
     }
 
 

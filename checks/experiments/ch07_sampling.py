@@ -48,7 +48,9 @@ def drawn(impl, loop):
     """The loop of that name, which has to ask the model and to return a picture."""
 
     def draw(model, *args, **kwargs):
-        out = getattr(impl, loop)(model, *args, **kwargs)
+        given = (model, *args) if args else ()
+        kwargs = kwargs if args else {"model": model, **kwargs}
+        out = getattr(impl, loop)(*given, **kwargs)
         if not isinstance(out, torch.Tensor):
             raise TypeError(f"{loop} returns one tensor (B, C, H, W), not a {type(out).__name__}")
         if not getattr(model, "model", model).seen:
@@ -293,9 +295,12 @@ def starting(impl, loop, **options):
     model, given = toy_model(), normal(*SHAPE, seed=1)
     schedule, draw = scheduled(impl, 0.5), drawn(impl, loop)
     # First, since it is the last call that the report shows.
-    refused = raises(
-        lambda: draw(toy_model(), schedule, SHAPE, noise=normal(1, 2, 3, 6), **options)
-    )
+    refused = {
+        f"noise of the shape {shape}": raises(
+            lambda shape=shape: draw(toy_model(), schedule, SHAPE, noise=normal(*shape), **options)
+        )
+        for shape in ((1, 2, 3, 6), (4, 2, 6, 3))
+    }
     draw(model, schedule, SHAPE, noise=given, **options)
     crowd, both = toy_model(), toy_model()
     draw(both, schedule, SHAPE, noise=given, generator=torch.Generator().manual_seed(5), **options)
@@ -311,7 +316,7 @@ def starting(impl, loop, **options):
         "noise given, and a generator": pictures_of(both.seen[0], SHAPE[0]),
         "drawn": character(pictures_of(crowd.seen[0], CROWD[0])),
         "sources": draws(start),
-        "noise of another shape": refused,
+        **refused,
     }
 
 
@@ -324,9 +329,9 @@ def reported(impl, loop, own=None, **options):
 
     callback.__qualname__ = "callback"  # for the message, when it is called in another way
     noted(callback, "print")
-    out = drawn(impl, loop)(
-        *(model, schedule, SHAPE), noise=normal(*SHAPE, seed=1), callback=callback, **options
-    )
+    given = dict(schedule=schedule, shape=SHAPE, y=None)  # by name: the names are fixed, too
+    given |= dict(guidance_scale=1.0, target="noise", clip=True, noise=normal(*SHAPE, seed=1))
+    out = drawn(impl, loop)(model, **given, generator=None, callback=callback, **options)
     steps = walk_of(model, len(out))
     new = [*(x for _, x in steps[1:]), out]
     if own is None:
@@ -445,7 +450,10 @@ def uneven(impl, n, jump):
 )
 def both_ends(impl):
     x, t, y = normal(*SHAPE), timesteps(0, 2, 11, 10), some_labels()
-    return {f"s = {s}": impl.guided_prediction(toy_model(), x, t, y, s) for s in (1.0, 0.0)}
+    return {
+        "no s given": impl.guided_prediction(toy_model(), x, t, y),
+        **{f"s = {s}": impl.guided_prediction(toy_model(), x, t, y, s) for s in (1.0, 0.0)},
+    }
 
 
 @experiment(
@@ -498,9 +506,11 @@ def no_labels(impl):
 def guidance_has_gradients(impl):
     leaf, t, y = normal(*SHAPE), timesteps(0, 2, 11, 10), some_labels()
     x = noted(leaf.requires_grad_() * 1, expression_of(leaf))
+    given = dict(model=toy_model(), x_t=x, t=t, y=y, guidance_scale=2.0)
+    guided = impl.guided_prediction(**given)  # by name: the names are fixed, too
     return {
         **modes(lambda model: impl.guided_prediction(model, normal(*SHAPE), t, y, 2.0)),
-        "gradients": gradients(impl.guided_prediction(toy_model(), x, t, y, 2.0), leaf)[0],
+        "gradients": gradients(guided, leaf)[0],
     }
 
 
@@ -573,10 +583,12 @@ def noise_of(step):
         sigma = torch.ones_like(sigma)
     by_generator = step(generator=torch.Generator().manual_seed(5))
     both = step(noise=zeros(*CROWD), generator=torch.Generator().manual_seed(5))
+    own, with_generator = (step() - calm) / sigma, (by_generator - calm) / sigma
     return {
-        "noise": character((step() - calm) / sigma),
+        "noise": character(own),
         # With a generator some programs go another way than without.
-        "noise, with a generator": character((by_generator - calm) / sigma),
+        "noise, with a generator": character(with_generator),
+        "exact, which chance never makes it": levelled(own, with_generator),
         "noise given, and a generator: it is the given one": rms(both - calm) < 1e-4,
         "sources": draws(lambda generator: step(generator=generator)),
     }
@@ -650,10 +662,11 @@ def last_step(impl):
     }
 
 
-def mixes(step, t, *y, **options):
-    """Whether x_(t−1) is made of x_0 and x_t as it is without these options."""
-    x_t = normal(*SHAPE, seed=t)
-    return mixed_alike((*step(t), x_t), (*step(t, *y, **options), x_t))
+def mixes(step, t, *y, noise=None, **options):
+    """Whether x_(t−1) is made of x_0, x_t (and noise, if given) as it is without these options."""
+    given = {} if noise is None else {"noise": noise}
+    parts = normal(*SHAPE, seed=t), *given.values()
+    return mixed_alike((*step(t, **given), *parts), (*step(t, *y, **given, **options), *parts))
 
 
 @experiment(
@@ -693,6 +706,7 @@ def from_v(impl):
             f"x_(t−1) is mixed as ever, clip={clip}": mixes(step, 2, target="v", clip=clip)
             for clip in (True, False)
         },
+        "noise is added as ever": mixes(step, 2, noise=normal(*SHAPE, seed=90), target="v"),
         **{f"x_0, t = {t}": step(t, target="v")[1] for t in (0, 2, 11)},
     }
 
@@ -755,9 +769,8 @@ def asked_properly(impl):
     model, x_t, schedule = toy_model(), normal(*SHAPE), short_schedule(impl)
     # First, since it is the last call that the report shows.
     refused = raises(lambda: impl.p_sample(model, schedule, x_t, 7, variance="small"))
-    single = impl.p_sample(
-        toy_model(), schedule, normal(*SINGLE), 7, labels(0), noise=zeros(*SINGLE)
-    )
+    given = dict(model=toy_model(), schedule=schedule, x_t=normal(*SINGLE), t=7, y=labels(0))
+    single = impl.p_sample(**given, noise=zeros(*SINGLE))  # by name: the names are fixed, too
     impl.p_sample(model, schedule, x_t, 7, some_labels(), noise=zeros(*SHAPE))
     with_labels = [call for call in model.seen if (call["y"] != NULL).any()]
     call = with_labels[-1] if with_labels else model.seen[-1]
@@ -913,6 +926,8 @@ def callback_of_the_walk(impl):
 def evenly_spaced(impl):
     # With an odd number of steps there is no exact half, to be rounded up or down or to the even number.
     pairs = ((10, 3), (12, 5), (11, 11), (12, 11), (12, 1), (1000, 25), (1000, 27), (1000, 999))
+    # 50 / (50 / 29) is a little above 29: torch.arange with that stride has one number more.
+    pairs += ((50, 29),)
     return {
         f"T = {T}, steps = {steps}": torch.tensor([index(t) for t in impl.ddim_timesteps(T, steps)])
         for T, steps in pairs
@@ -929,6 +944,7 @@ def evenly_spaced(impl):
     ),
 )
 def too_many_steps(impl):
+    impl.ddim_timesteps(timesteps=12, steps=12)  # the names are fixed, too
     return {
         f"T = 12, steps = {steps}": raises(lambda steps=steps: impl.ddim_timesteps(12, steps))
         for steps in (12, 0, -3, 13, 24)
@@ -1068,10 +1084,11 @@ def other_steps(impl):
     ),
 )
 def own_noise_of_ddim(impl):
-    schedule, x_t, prediction = short_schedule(impl), normal(*CROWD), normal(*CROWD, seed=1)
+    given = dict(schedule=short_schedule(impl), x_t=normal(*CROWD), t=8, t_next=4)
+    given |= dict(prediction=normal(*CROWD, seed=1), eta=1.0)  # by name: the names are fixed, too
 
     def step(**options):
-        return stepped(impl.ddim_step(schedule, x_t, 8, 4, prediction, eta=1.0, **options))[0]
+        return stepped(impl.ddim_step(**given, **options))[0]
 
     return noise_of(step)
 
@@ -1106,12 +1123,15 @@ def refusing(impl, loop):
     return {"13 steps of 12 timesteps": refused if alone == "ValueError" else "ValueError"}
 
 
-def steps_by_default(impl):
+STEPS = {"ddim_sample_loop": 50, "dpm_solver_2m": 20}  # by default
+
+
+def steps_by_default(impl, loop):
     """How many steps the loop makes of 50 timesteps when it is not told."""
     model, betas = toy_model(), noted(torch.full((50,), 0.05), "torch.full((50,), 0.05)")
     if [index(t) for t in impl.ddim_timesteps(50, 50)] != list(range(49, -1, -1)):
-        return 50  # is the matter of 7.4
-    drawn(impl, "ddim_sample_loop")(model, impl.chapter(5).NoiseSchedule(betas), SINGLE)
+        return STEPS[loop]  # is the matter of 7.4
+    drawn(impl, loop)(model, impl.chapter(5).NoiseSchedule(betas), SINGLE)
     return len(visited(model))
 
 
@@ -1130,7 +1150,9 @@ def deterministic_walk(impl):
     draw, start = drawn(impl, "ddim_sample_loop"), normal(*SHAPE, seed=1)
     twelve, few = short_schedule(impl), scheduled(impl, *FEW)
     found = refusing(impl, "ddim_sample_loop")
-    found["steps of 50 timesteps, when none are asked for"] = steps_by_default(impl)
+    found["steps of 50 timesteps, when none are asked for"] = steps_by_default(
+        impl, "ddim_sample_loop"
+    )
     found["one picture of one channel is ddim_step's"] = of_single(
         impl, "ddim_sample_loop", own_implicit, steps=1
     )
@@ -1306,6 +1328,7 @@ def frame_of_the_solver(impl):
 
     return {
         **refusing(impl, "dpm_solver_2m"),
+        "steps of 50 timesteps, when none are asked for": steps_by_default(impl, "dpm_solver_2m"),
         "one step": under_options(one_step),
         "modes": quiet(impl, "dpm_solver_2m", steps=3),
         "start": starting(impl, "dpm_solver_2m", steps=1),

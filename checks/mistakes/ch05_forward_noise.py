@@ -14,6 +14,20 @@ misconception(
 )
 misconception(
     "5.1",
+    "`timesteps` is called otherwise: the names of arguments are fixed, like their order",
+    edit=(
+        (
+            "def linear_beta_schedule(\n    timesteps: int,",
+            "def linear_beta_schedule(\n    T: int,",
+        ),
+        (
+            "    _check_timesteps(timesteps)\n    return torch.linspace(beta_start, beta_end, timesteps,",
+            "    _check_timesteps(T)\n    return torch.linspace(beta_start, beta_end, T,",
+        ),
+    ),
+)
+misconception(
+    "5.1",
     "the first beta is one step beyond beta_start: both ends are included",
     edit=(
         "torch.linspace(beta_start, beta_end, timesteps, dtype=torch.float64)",
@@ -845,6 +859,36 @@ misconception(
     "5.6",
     "it is divided by alpha_bar without its root",
     edit=("* prediction) / alpha_bar.sqrt()", "* prediction) / alpha_bar"),
+)
+misconception(
+    "5.6",
+    "1 / alpha_bar without its root before x_t",
+    edit=(
+        "(x_t - (1 - alpha_bar).sqrt() * prediction) / alpha_bar.sqrt()",
+        "x_t / alpha_bar - (1 / alpha_bar - 1).sqrt() * prediction",
+    ),
+)
+misconception(
+    "5.6",
+    "1 / alpha_bar − 1 without its root before the predicted noise",
+    edit=(
+        "(x_t - (1 - alpha_bar).sqrt() * prediction) / alpha_bar.sqrt()",
+        "x_t / alpha_bar.sqrt() - (1 / alpha_bar - 1) * prediction",
+    ),
+)
+misconception(
+    "5.6",
+    "of one picture of one channel the axes of length 1 are lost (squeeze): (B, C, H, W) comes back",
+    edit=(
+        (
+            "return (x_t - (1 - alpha_bar).sqrt() * prediction) / alpha_bar.sqrt()",
+            "return ((x_t - (1 - alpha_bar).sqrt() * prediction) / alpha_bar.sqrt()).squeeze()",
+        ),
+        (
+            "return alpha_bar.sqrt() * x_t - (1 - alpha_bar).sqrt() * prediction",
+            "return (alpha_bar.sqrt() * x_t - (1 - alpha_bar).sqrt() * prediction).squeeze()",
+        ),
+    ),
 )
 misconception(
     "5.6",

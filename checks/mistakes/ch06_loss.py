@@ -126,6 +126,24 @@ misconception(
 )
 misconception(
     "6.1",
+    "each image draws from a part of 0…T − 1 of its own (stratified): each may have any timestep",
+    edit=(
+        "return torch.randint(0, timesteps, (batch_size,), device=device, generator=generator)",
+        "part = torch.randperm(batch_size, device=device, generator=generator)\n"
+        "    u = torch.rand(batch_size, device=device, generator=generator)\n"
+        "    return ((part + u) * timesteps / batch_size).long()",
+    ),
+)
+misconception(
+    "6.1",
+    "`timesteps` is called otherwise: the names of arguments are fixed, like their order",
+    edit=(
+        ("    batch_size: int, timesteps: int, device", "    batch_size: int, T: int, device"),
+        ("torch.randint(0, timesteps, (batch_size,)", "torch.randint(0, T, (batch_size,)"),
+    ),
+)
+misconception(
+    "6.1",
     "small timesteps are more likely than large ones: all are equally likely",
     edit=(
         "torch.randint(0, timesteps, (batch_size,), device=device, generator=generator)",
@@ -413,6 +431,14 @@ misconception(
 )
 misconception(
     "6.3",
+    "of one picture of one channel the axes of length 1 are lost (squeeze): (B, C, H, W) comes back",
+    edit=(
+        "return alpha_bar.sqrt() * noise - (1 - alpha_bar).sqrt() * x_0",
+        "return (alpha_bar.sqrt() * noise - (1 - alpha_bar).sqrt() * x_0).squeeze()",
+    ),
+)
+misconception(
+    "6.3",
     "1 − alpha_bar without its root",
     edit=("noise - (1 - alpha_bar).sqrt() * x_0", "noise - (1 - alpha_bar) * x_0"),
 )
@@ -625,6 +651,14 @@ misconception(
 )
 misconception(
     "6.4",
+    "the noise that p_losses draws comes from NumPy or Python: torch's seed knows nothing of these",
+    edit=(
+        "torch.randn_like(x_0)",
+        'torch.from_numpy(__import__("numpy").random.randn(*x_0.shape)).to(x_0)',
+    ),
+)
+misconception(
+    "6.4",
     "uniform noise from −1 to 1: normal noise is wanted",
     edit=("torch.randn_like(x_0)", "torch.rand_like(x_0) * 2 - 1"),
 )
@@ -709,6 +743,31 @@ misconception(
             "y = drop_labels(y, label_dropout, null_label, generator)",
             "y = torch.where(coin < label_dropout, null_label, y)",
         ),
+    ),
+)
+misconception(
+    "6.5",
+    "the step sets a seed: every batch gets the same timesteps, coins and noise",
+    edit=(
+        "    t = sample_timesteps(len(x_0), schedule.timesteps,",
+        "    torch.manual_seed(0)\n    t = sample_timesteps(len(x_0), schedule.timesteps,",
+    ),
+)
+misconception(
+    "6.5",
+    "without a generator the step makes one of a fixed seed: every batch gets the same",
+    edit=(
+        "    t = sample_timesteps(len(x_0), schedule.timesteps,",
+        "    generator = generator or torch.Generator().manual_seed(0)\n"
+        "    t = sample_timesteps(len(x_0), schedule.timesteps,",
+    ),
+)
+misconception(
+    "6.5",
+    "training_step takes v for the target when none is named: noise is",
+    edit=(
+        'label_dropout: float = 0.1,\n    target: str = "noise",',
+        'label_dropout: float = 0.1,\n    target: str = "v",',
     ),
 )
 misconception(
@@ -970,6 +1029,14 @@ misconception(
     edit=(
         ("return snr.clamp(max=gamma) / snr", "return snr.clamp(min=gamma) / snr"),
         ("return snr.clamp(max=gamma) / (snr + 1)", "return snr.clamp(min=gamma) / (snr + 1)"),
+    ),
+)
+misconception(
+    "6.6",
+    "of one image comes a weight without an axis (squeeze): the shape is (B,), also when B is 1",
+    edit=(
+        "return snr.clamp(max=gamma) / snr\n",
+        "return (snr.clamp(max=gamma) / snr).squeeze()\n",
     ),
 )
 misconception(

@@ -161,6 +161,25 @@ misconception(
 
 misconception(
     "7.1",
+    "the usual scale is 2: when none is given it is 1",
+    edit=(
+        "y: Tensor | None, guidance_scale: float = 1.0\n",
+        "y: Tensor | None, guidance_scale: float = 2.0\n",
+    ),
+)
+misconception(
+    "7.1",
+    "`guidance_scale` is called otherwise: the names of arguments are fixed, like their order",
+    edit=(
+        ("y: Tensor | None, guidance_scale: float = 1.0\n", "y: Tensor | None, s: float = 1.0\n"),
+        (
+            "    if y is None or guidance_scale == 1:\n",
+            "    guidance_scale = s\n    if y is None or guidance_scale == 1:\n",
+        ),
+    ),
+)
+misconception(
+    "7.1",
     "labels that are all 0 are taken for none: `not y.any()` asks for values, no labels are None",
     edit=(
         "    if y is None or guidance_scale == 1:",
@@ -518,6 +537,23 @@ misconception(
 )
 misconception(
     "7.2",
+    'with target="v" the variance is beta, whatever was asked for',
+    edit=(
+        '(beta if variance == "beta" else',
+        '(beta if variance == "beta" or target == "v" else',
+    ),
+)
+misconception(
+    "7.2",
+    "the mean is taken from the noise that is drawn: it is 0 on average, not each time",
+    edit=(
+        "z = _normal(x_t.shape, x_t.device, generator) if noise is None else noise\n    return",
+        "z = _normal(x_t.shape, x_t.device, generator) if noise is None else noise\n"
+        "    z = z - z.mean() if noise is None else z\n    return",
+    ),
+)
+misconception(
+    "7.2",
     "a seed is set in the step: it draws the same noise each time",
     edit=(
         "z = _normal(x_t.shape, x_t.device, generator) if noise is None else noise",
@@ -650,6 +686,14 @@ misconception(
     edit=(
         "x_t = _start(model, shape, noise, generator, device)",
         "x_t = _start(model, shape, None, generator, device)",
+    ),
+)
+misconception(
+    "7.3",
+    "of the noise to start from only the batch is compared with shape: any other shape is a ValueError",
+    edit=(
+        "if tuple(noise.shape) != tuple(shape):",
+        "if len(noise) != shape[0]:",
     ),
 )
 misconception(
@@ -969,6 +1013,15 @@ misconception(
     edit=(
         "return [round(timesteps - i * timesteps / steps) - 1 for i in range(steps)]",
         "return [round(timesteps - 1 - i * (timesteps - 1) / steps) for i in range(steps)]",
+    ),
+)
+misconception(
+    "7.4",
+    "arange with a stride that is no whole number: by its rounding there may be one timestep too many",
+    edit=(
+        "return [round(timesteps - i * timesteps / steps) - 1 for i in range(steps)]",
+        "t = torch.arange(timesteps, 0, -timesteps / steps, dtype=torch.float64)\n"
+        "    return (t.round().long() - 1).tolist()",
     ),
 )
 misconception(
@@ -1671,6 +1724,11 @@ misconception(
         "guided_prediction(model, x_t, batch_t, y, guidance_scale)",
         "guided_prediction(model, x_t, batch_t, None)",
     ),
+)
+misconception(
+    "7.7",
+    "the solver makes 50 steps when it is not told how many: they are 20",
+    edit=("steps: int = 20,", "steps: int = 50,"),
 )
 misconception(
     "7.7",
