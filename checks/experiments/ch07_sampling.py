@@ -325,7 +325,7 @@ def reported(impl, loop, own=None, **options):
     told, model, schedule = [], toy_model(), scheduled(impl, *FEW)
 
     def callback(i, t, x_t, x_0, /):
-        told.append((int(i), int(t), x_t.clone(), x_0.clone()))
+        told.append((index(i), index(t), x_t.clone(), x_0.clone()))
 
     callback.__qualname__ = "callback"  # for the message, when it is called in another way
     noted(callback, "print")
