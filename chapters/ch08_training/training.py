@@ -336,8 +336,9 @@ def fit(
         epochs: in all, those of before a checkpoint counted: with state.epoch = 2 and epochs = 5, three
             more are made; none when there are enough already.
         checkpoint: the file that `save_checkpoint` writes after each epoch; None for no file at all.
-        on_epoch: called as on_epoch(state, metrics); metrics holds the numbers "epoch", "step" and
-            "images_seen" (as they are in the state by then), "train_loss" and "val_loss".
+        on_epoch: called as on_epoch(state, metrics); metrics, a new dictionary for each epoch, holds the
+            numbers "epoch", "step" and "images_seen" (as they are in the state by then), "train_loss" and
+            "val_loss".
     """
     # TODO(8.7): the loop over epochs. Steps and images are counted by an on_step of your own.
     raise NotImplementedError("TODO(8.7)")

@@ -50,16 +50,27 @@ def mode_of(model):
 
 
 class Net(nn.Module):
-    """A model of eight numbers in two parameters, with two buffers and a layer that minds the mode."""
+    """A model of eight numbers in two parameters, with two buffers and a layer that minds the mode.
+
+    One of the parameters and one of the buffers are those of the layer inside.
+    """
 
     def __init__(self, seed=0):
         super().__init__()
         self.scale = nn.Parameter(normal(4, seed=10 + seed))
-        self.shift = nn.Parameter(normal(4, seed=20 + seed))
         self.register_buffer("offset", normal(4, seed=30 + seed))
-        self.register_buffer("count", torch.tensor(3 + seed))
         self.layer = Layer()
+        self.layer.shift = nn.Parameter(normal(4, seed=20 + seed))
+        self.layer.register_buffer("count", torch.tensor(3 + seed))
         self.modes = []  # at each call
+
+    @property
+    def shift(self):
+        return self.layer.shift
+
+    @property
+    def count(self):
+        return self.layer.count
 
     def forward(self, x, t, y=None):
         self.modes.append(mode_of(self))
@@ -568,7 +579,8 @@ def applied_and_taken_back(impl):
     filled_with(model, 2)
     during = inside(ema, model)
     after = numbers(model) | {"mode": mode_of(model)}
-    in_another = inside(ema, net(4))
+    another = net(4).eval()
+    in_another = inside(ema, another) | {"mode": mode_of(another)}
     filled_with(model, 3)
 
     def fails():
@@ -786,6 +798,12 @@ def everything_is_told(impl):
         label_dropout=0.35,
         on_step=on_step,
     )
+    plain, model = Losses(size=5.0), net()
+    by_default = Descent(model)
+    with_losses(impl, plain).train_one_epoch(
+        model, loader[:1], short_schedule(impl), by_default, null_label=NULL
+    )
+    gradient = gradients_found(impl, by_default)
     drawn = []
     for seed in (1, 2):
         seeded(seed)
@@ -796,6 +814,8 @@ def everything_is_told(impl):
     keys = ("null label", "label dropout", "target", "min_snr_gamma")
     return {
         "told": [{key: call[key] for key in keys} for call in losses.trained],
+        "told by default": [{key: call[key] for key in keys} for call in plain.trained],
+        "gradient by default": gradient,
         "pictures": [call["x"] for call in losses.trained],
         "labels": [call["y"] for call in losses.trained],
         "on_step": steps,
@@ -903,9 +923,9 @@ def a_validation(impl, losses, model, loader, **options):
 )
 def validation_mean(impl):
     found = {}
-    for sizes, target in ((SIZES, "noise"), ((1, 6), "v")):
+    for sizes, options in ((SIZES, {}), ((1, 6), {"target": "v"})):
         losses = Losses()
-        mean = a_validation(impl, losses, net(), batches(*sizes), target=target)
+        mean = a_validation(impl, losses, net(), batches(*sizes), **options)
         found[str(list(sizes))] = {
             "mean": mean,
             "targets": [call["target"] for call in losses.validated],
@@ -929,10 +949,10 @@ def validation_mean(impl):
 def fixed_by_the_seed(impl):
     loader = batches(1000, 1000, 7)
     drawn = []
-    for run, seed in enumerate((0, 0, 5)):
+    for run, options in enumerate(({}, {"seed": 0}, {"seed": 5})):
         losses = Losses()
         seeded(run)
-        a_validation(impl, losses, net(), loader, seed=seed)
+        a_validation(impl, losses, net(), loader, **options)
         calls = losses.validated
         handed = [(call["x"], call["noise"]) for call in calls]
         drawn.append(
@@ -1213,15 +1233,16 @@ def scaler_and_missing_parts(impl):
 
 
 def fitted(impl, losses, state, epochs, loaders=None, **options):
-    """fit on two small loaders; returns the metrics of each epoch."""
+    """fit on two small loaders; returns the metrics of each epoch, as they are when all is over."""
     rows = []
     options = {"grad_clip": 1e9, **options}
 
     def on_epoch(state, metrics):
-        names = ("epoch", "step", "images_seen", "train_loss", "val_loss")
-        rows.append({name: metrics.get(name) for name in names})
-        rows[-1]["as in the state"] = [state.epoch, state.step, state.images_seen]
-        rows[-1]["best_loss of the state"] = float(state.best_loss)
+        now = {
+            "as in the state": [state.epoch, state.step, state.images_seen],
+            "best_loss of the state": float(state.best_loss),
+        }
+        rows.append((metrics, now))
 
     with_losses(impl, losses).fit(
         state,
@@ -1231,7 +1252,8 @@ def fitted(impl, losses, state, epochs, loaders=None, **options):
         epochs,
         **{"on_epoch": on_epoch, **options},
     )
-    return rows
+    names = ("epoch", "step", "images_seen", "train_loss", "val_loss")
+    return [{**{name: metrics.get(name) for name in names}, **now} for metrics, now in rows]
 
 
 @experiment(
@@ -1280,9 +1302,13 @@ def everything_is_used(impl):
     losses, state = Losses(), a_state(impl)
     few = batches(5), batches(2, seed=80)
     fitted(impl, losses, state, 2, few, target="v", label_dropout=0.35, grad_clip=0.5)
-    call = losses.trained[0]
+    plain, bare = Losses(size=5.0), a_state(impl, ema=False)
+    with_losses(impl, plain).fit(bare, *few, short_schedule(impl), null_label=NULL, epochs=1)
+    keys = ("null label", "label dropout", "target")
     return {
-        "told": {key: call[key] for key in ("null label", "label dropout", "target")},
+        "told": {key: losses.trained[0][key] for key in keys},
+        "told by default": [{key: call[key] for key in keys} for call in plain.trained],
+        "gradients by default": torch.stack(bare.optimizer.gradients or [torch.zeros(8)]),
         "validated": sorted({call["target"] for call in losses.validated}),
         "learning rates": state.optimizer.rates,
         "gradients": torch.stack(state.optimizer.gradients or [torch.zeros(8)]),
@@ -1639,15 +1665,19 @@ def resumed_exactly(impl):
     seeded(1)
     state, loaders = parts(0)
     fitted(impl, Losses(chance=1.0), state, 1, loaders, checkpoint=path)
-    fitted(impl, Losses(chance=1.0), state, 2, loaders)
+    second, second_again = Losses(chance=1.0), Losses(chance=1.0)
+    fitted(impl, second, state, 2, loaders)
     straight = end(state)
     seeded(2)
     fresh, loaders = parts(5)
     loaded(impl, path, fresh)
-    fitted(impl, Losses(chance=1.0), fresh, 2, loaders)
+    fitted(impl, second_again, fresh, 2, loaders)
     resumed = end(fresh)
+    drawn = [[call["drawn"] for call in losses.trained] for losses in (second, second_again)]
     gaps = [float((straight[name] - resumed[name]).abs().max()) for name in ("weights", "average")]
     return {
         "weights": "the same" if gaps[0] <= 1e-6 else "different",
         "average": "the same" if gaps[1] <= 1e-6 else "different",
+        # They tell lost generators from lost moments.
+        "random numbers of the second epoch": "the same" if drawn[0] == drawn[1] else "different",
     }

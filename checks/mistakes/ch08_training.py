@@ -199,6 +199,16 @@ misconception(
 )
 misconception(
     "8.3",
+    "only the model's own parameters are averaged, not those of the layers inside it",
+    edit=(
+        "averages = [p for p in self.average.parameters() if p.is_floating_point()]\n"
+        "        parameters = [p for p in model.parameters() if",
+        "averages = [p for p in self.average.parameters(recurse=False) if p.is_floating_point()]\n"
+        "        parameters = [p for p in model.parameters(recurse=False) if",
+    ),
+)
+misconception(
+    "8.3",
     "the average keeps the graph of all its updates: torch.no_grad() is missing",
     edit=("    @torch.no_grad()\n    def update", "    def update"),
 )
@@ -239,6 +249,14 @@ misconception(
     edit=(
         "        model.load_state_dict(self.average.state_dict())\n",
         "        model.load_state_dict(self.average.state_dict())\n        model.eval()\n",
+    ),
+)
+misconception(
+    "8.3",
+    "after `applied` the model is in training mode, whatever mode it was in",
+    edit=(
+        "            model.load_state_dict(own)\n",
+        "            model.load_state_dict(own)\n            model.train()\n",
     ),
 )
 misconception(
@@ -575,6 +593,14 @@ misconception(
     edit=(
         "model, schedule, x_0, y, null_label, label_dropout, target, min_snr_gamma",
         "model, schedule, x_0, y, null_label, label_dropout",
+    ),
+)
+misconception(
+    "8.4",
+    "grad_clip has another value where none is given: it is 1",
+    edit=(
+        "    grad_clip: float = 1.0,\n    lr_schedule",
+        "    grad_clip: float = 10.0,\n    lr_schedule",
     ),
 )
 misconception(
@@ -1020,6 +1046,15 @@ misconception(
     "8.7",
     "the metrics have the best validation loss so far, not that of the epoch",
     edit=('"val_loss": val_loss}', '"val_loss": state.best_loss}'),
+)
+misconception(
+    "8.7",
+    "all epochs share one dictionary of metrics: whoever keeps them has the last one's numbers in each",
+    edit=(
+        '        metrics = {"epoch": state.epoch, "step"',
+        '        metrics = vars(state).setdefault("metrics", {})\n'
+        '        metrics |= {"epoch": state.epoch, "step"',
+    ),
 )
 misconception(
     "8.7",

@@ -254,6 +254,14 @@ misconception(
 )
 misconception(
     "9.3",
+    "the length is divided by as a constant (detached): the gradient then has a part along the vector, too",
+    edit=(
+        "F.normalize(embedded, dim=-1)",
+        "embedded / embedded.detach().norm(dim=-1, keepdim=True)",
+    ),
+)
+misconception(
+    "9.3",
     "batch_size is ignored: all pictures go through CLIP at once",
     edit=("x.split(batch_size)", "x.split(len(x))"),
 )
@@ -661,6 +669,21 @@ misconception(
     edit=(
         "self.lowest, self.highest = interval or (",
         "self.lowest, self.highest = (interval if interval and interval[0] else None) or (",
+    ),
+)
+misconception(
+    "9.8",
+    "the interval is compared with the number of the step: it counts timesteps t",
+    edit=(
+        (
+            "self.lowest, self.highest = interval or (",
+            "self.step = -1\n        self.lowest, self.highest = interval or (",
+        ),
+        (
+            '        if self.nudge["clip_scale"] and self.lowest <= int(t[0]) <= self.highest:\n',
+            "        self.step += 1\n"
+            '        if self.nudge["clip_scale"] and self.lowest <= self.step <= self.highest:\n',
+        ),
     ),
 )
 misconception(
