@@ -60,7 +60,7 @@ def templates(impl):
             [told(x) if isinstance(x, str) else x for x in found] if type(found) is list else found
         )
 
-    names = ["arrow", "star"]
+    names = ["arrow", "star", "arrow"]
     given = [
         "a {class}",
         "a blurry photo of a {class} on a table",
@@ -211,7 +211,7 @@ def lab_dtype():
 def pictures_have_gradients(impl):
     # Some numbers lie outside [−1, 1]: through the clamp no gradient reaches them.
     x = noted(normal(3, 3, 8, 11).requires_grad_(True), "normal(3, 3, 8, 11).requires_grad_(True)")
-    (gradient,) = gradients(impl.encode_images(toy_clip(), x), x)
+    (gradient,) = gradients(impl.encode_images(toy_clip(), x, 2), x)
     return gradient
 
 
@@ -227,9 +227,11 @@ def pictures_have_gradients(impl):
 def in_portions(impl):
     clip = toy_clip()
     found = impl.encode_images(clip, images(10, 3, 7, 7), 3)
-    largest = max(clip.batches, default=0)
+    largest, by_default = max(clip.batches, default=0), toy_clip()
+    impl.encode_images(by_default, images(101, 3, 7, 7))
     return {
         "images": found,
+        "a hundred at once by default": max(by_default.batches, default=0) <= 100,
         "pictures at once": "three or fewer" if largest <= 3 else largest,
         "the model is in training mode afterwards": clip.training,
     }

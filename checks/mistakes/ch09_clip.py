@@ -59,6 +59,11 @@ misconception(
     edit=('caption = f" {template}"', 'caption = f" {TEMPLATE}"'),
 )
 misconception(
+    "9.1",
+    "a class that comes twice has one caption only: there is one for each class, in order",
+    edit=("    return prompts\n", "    return list(dict.fromkeys(prompts))\n"),
+)
+misconception(
     "9.2",
     "the texts are not brought to length 1",
     edit=(
@@ -259,6 +264,11 @@ misconception(
         "F.normalize(embedded, dim=-1)",
         "embedded / embedded.detach().norm(dim=-1, keepdim=True)",
     ),
+)
+misconception(
+    "9.3",
+    "batch_size is another one where none is given: it is 100",
+    edit=("x: Tensor, batch_size: int = 100", "x: Tensor, batch_size: int = 1000"),
 )
 misconception(
     "9.3",
