@@ -329,9 +329,9 @@ def levelled(*draws: Tensor) -> list[str]:
 
 
 def not_run(why: str) -> dict:
-    """What an experiment returns that cannot be run on this machine, with any program: it counts as passed.
+    """What an experiment returns that cannot be run on this machine, with any program.
 
-    The report says why, beside the verdict.
+    It counts as passed, unless the stub of its exercise is still there. The report says why.
     """
     return {NOT_RUN: why}
 

@@ -14,7 +14,7 @@ from variants import VARIANTS
 
 from checks import matrix, stubs
 from checks.catalogue import ALL, ROOT, chapters
-from checks.grader import NOT_STARTED, PASSED
+from checks.grader import NOT_STARTED, PASSED, why_not_run
 
 
 def of_chapter(number: int, *more, **options):
@@ -110,10 +110,12 @@ def test_kill_matrix(number, rows_of):
 
 
 @pytest.mark.parametrize("number", NUMBERS)
-def test_every_experiment_can_fail(number, rows_of):
+def test_every_experiment_can_fail(number, rows_of, grader):
     """None is there for show: some known mistake makes it fail."""
     failing = {name for row in rows_of(number) for name in row.failed}
-    assert {e.name for e in chapters()[number].experiments} - failing == set()
+    reference = grader.reference(chapters()[number])
+    run = {e.name for e in chapters()[number].experiments if not why_not_run(reference.observe(e))}
+    assert run - failing == set()
 
 
 @pytest.mark.slow
@@ -169,7 +171,8 @@ def test_what_is_not_written_or_crashes_costs_its_own_points(
         text = edited(text, line, f"{indent}raise {error}\n{line}")
     results = grader.grade(number, submit(number, text)).results
     failed = {r.experiment.name for r in results if r.verdict != PASSED}
-    own = {r.experiment.name for r in results if r.experiment.id == unwritten}
+    run = [r for r in results if not r.note.startswith("not run")]  # by an older torch
+    own = {r.experiment.name for r in run if r.experiment.id == unwritten}
     assert failed == own | NEEDS.get(unwritten, set())
 
 

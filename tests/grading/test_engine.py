@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -28,6 +29,7 @@ from checks.grader import (
     Grader,
     Limits,
     Result,
+    _Attempt,
     submission_folder,
 )
 from checks.history import History
@@ -43,6 +45,17 @@ def by_name(result) -> dict[str, str]:
 
 def by_name_results(result) -> dict:
     return {each.experiment.name: each for each in result.results}
+
+
+@pytest.mark.parametrize(("unwritten", "verdict"), [(set(), PASSED), ({"8.3"}, NOT_STARTED)])
+def test_what_this_machine_cannot_run_gives_no_points_to_a_stub(grader, unwritten, verdict):
+    """As all that needs a pretended GPU with an older torch: nothing is called that could say so."""
+    chapter = chapters()[8]
+    answer = {"observed": {"dict": [["not run", "this torch is too old"]]}}
+    attempt = _Attempt(grader, chapter, ROOT / "chapters", own=False, unwritten=unwritten)
+    attempt.reference = SimpleNamespace(observe=lambda e, **how: answer)
+    e = next(e for e in chapter.experiments if e.id == "8.3")
+    assert attempt._judge(e, answer, "names").verdict == verdict
 
 
 def test_a_mistake_that_is_not_reached_is_not_tried_and_nothing_is_lost(grader):
