@@ -48,9 +48,7 @@ def drawn(impl, loop):
     """The loop of that name, which has to ask the model and to return a picture."""
 
     def draw(model, *args, **kwargs):
-        given = (model, *args) if args else ()
-        kwargs = kwargs if args else {"model": model, **kwargs}
-        out = getattr(impl, loop)(*given, **kwargs)
+        out = getattr(impl, loop)(model, *args, **kwargs)
         if not isinstance(out, torch.Tensor):
             raise TypeError(f"{loop} returns one tensor (B, C, H, W), not a {type(out).__name__}")
         if not getattr(model, "model", model).seen:
