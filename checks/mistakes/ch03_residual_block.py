@@ -592,16 +592,6 @@ misconception(
 )
 misconception(
     "3.3",
-    "the weight of the skip's convolution starts at zero: nothing of x comes out where channels change",
-    edit=(
-        "            nn.init.zeros_(self.conv2.bias)\n",
-        "            nn.init.zeros_(self.conv2.bias)\n"
-        "            for p in list(self.skip.parameters())[:1]:\n"
-        "                nn.init.zeros_(p)\n",
-    ),
-)
-misconception(
-    "3.3",
     "the bias of a norm does not start at 0",
     edit=(
         "            nn.init.zeros_(self.conv2.bias)\n",
